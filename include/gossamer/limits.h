@@ -1,0 +1,105 @@
+/* limits.h - every cap in one place, each with its reason. Starting values; change by
+ * measurement. Bytes unless the name says otherwise. */
+#pragma once
+
+/* ---- input and output of one loop ---- */
+#define LOOP_SCRATCH_BYTES (256 * 1024) /* 16 KiB reads cost 4x the CPU of 256 KiB ones per GiB */
+#define LOOP_TICK_MS 10                 /* timer wheel resolution: no timeout here needs finer */
+#define LOOP_WHEEL_SLOTS 1024           /* 10.24 s a round; longer timers wait further rounds */
+#define LOOP_BUDGET_BYTES (64u << 20)   /* queued bytes of one process; above half, rooms shrink */
+#define BLOCK_BYTES 16384               /* of a queue; one pool per loop */
+#define BLOCKS_KEPT_MAX 64              /* free blocks a loop keeps: 1 MiB */
+
+/* ---- streams ---- */
+#define STREAM_HIGH_BYTES (64 * 1024) /* queued for a slow reader: the source is not read on */
+#define STREAM_LOW_BYTES (16 * 1024)  /* drained to here: it is read again */
+#define STREAM_JOIN_BYTES 4096        /* writes up to this size wait for the end of the turn */
+#define ACCEPT_BATCH_MAX 32           /* accepted per event, so that others get their turn */
+#define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
+#define LINGER_MS 2000                /* how long unread input is drained after a refusal */
+#define LINGER_BYTES (1u << 20)       /* and how much of it */
+
+/* ---- HTTP/1 heads (reference/reliability 3.4, B3) ---- */
+#define HEAD_BYTES_MAX (64 * 1024) /* whole head, 431 beyond */
+#define HEAD_LINE_MAX 16384        /* request line, 414 beyond */
+#define HEAD_FIELDS_MAX 100        /* 431 beyond */
+#define TRAILER_BYTES_MAX 8192
+#define CHUNK_EXT_BYTES_MAX 4096 /* of one message: unbounded extensions are CVE-2024-22019 */
+#define CHUNK_SIZE_DIGITS_MAX 16
+#define HEAD_BLANK_LINES_MAX 1
+#define INTERIM_MAX 16 /* 1xx answers before the final one */
+#define HOST_BYTES_MAX 255
+
+/* ---- exchanges ---- */
+#define REPLAY_BYTES_MAX (64 * 1024) /* of a request body that may be sent again */
+#define ATTEMPTS_MAX 3               /* the first and two more */
+#define RETRY_BUDGET_PERCENT 20      /* of the requests of a service */
+#define RETRY_BUDGET_FLOOR_PER_S 10  /* so that a quiet service can retry at all */
+#define EXCHANGE_ARENA_BYTES 2048    /* first piece, inside the exchange itself */
+#define EXCHANGES_KEPT_MAX 256       /* free exchanges a worker keeps */
+#define CONNECTIONS_MAX 16384        /* of clients, per worker; the one over it is closed */
+
+/* ---- upstream pools ---- */
+#define POOL_IDLE_MAX 1024     /* kept idle connections per endpoint and worker */
+#define POOL_IDLE_MS 1500      /* shorter than what common servers give a kept connection */
+#define POOL_PEEK_AFTER_MS 2   /* idle longer than this: look for a FIN before reuse */
+#define POOL_WAITERS_MAX 4096  /* exchanges that wait for a connection, per worker */
+#define POOL_CONNECTS_MAX 1024 /* connects under way per endpoint and worker */
+
+/* ---- snapshot ---- */
+#define WORKERS_MAX 64
+#define SLOTS_MAX 65536 /* endpoints the node has ever routed to at once */
+#define SERVICES_MAX 16384
+#define SERVICE_ENDPOINTS_MAX 4096
+#define STAT_CELLS_MAX 65536
+#define ROUTE_RULES_MAX 256   /* per service */
+#define ROUTE_MATCHES_MAX 64  /* per rule */
+#define ROUTE_BACKENDS_MAX 64 /* per rule */
+#define SUBSETS_MAX 128       /* per service */
+
+/* ---- admin ---- */
+#define ADMIN_BODY_MAX (1u << 20)
+#define ADMIN_CONNECTIONS_MAX 64
+#define APPLY_OBJECTS_MAX 256
+#define OBJECT_BYTES_MAX (64 * 1024)
+#define PROBLEMS_MAX 200
+
+/* ---- documents (YAML, JSON) ---- */
+#define TREE_DEPTH_MAX 64
+#define TREE_NODES_MAX 100000 /* aliases count what they stand for: a bomb hits this */
+#define TREE_ALIASES_MAX 1000
+#define TREE_TEXT_MAX (1u << 20)
+#define TREE_DOCS_MAX 1024
+
+/* ---- records ---- */
+#define RECORDS_MAX 16384             /* of all classes; beyond it a new key is refused */
+#define RECORDS_BYTES_MAX (64u << 20) /* of all versions, former ones included */
+#define RECORD_KEY_MAX 384            /* kind, namespace (63) and name (253) fit */
+#define RECORD_VALUE_MAX OBJECT_BYTES_MAX
+#define RECORD_LIST_MAX (256 * 1024) /* members of one transaction, longest keys */
+#define RECORD_HISTORY_MAX 8         /* former versions kept per key */
+#define RECORD_LINEAGE_MAX 32        /* ancestors a version names, 4 bytes each */
+#define RECORD_GENERATION_MAX (UINT64_C(1) << 48)
+#define RECORD_GENERATION_JUMP 1000000 /* above the stored one: nobody edits that often */
+#define TOMBSTONE_KEPT_MS (24 * 3600 * UINT64_C(1000)) /* longer than an ordinary partition */
+#define TOMBSTONES_MIN 1024   /* kept at once, or as many as there are records */
+#define GOSSIP_NOTICES_MAX 64 /* events that may be dropped, and then are counted */
+#define HLC_AHEAD_MS 60000    /* another's clock moves ours by no more */
+
+/* ---- record values (mesh/model/codec.def) ---- */
+#define PACK_DEPTH_MAX 12      /* nesting of a record's value */
+#define PACK_OBJECTS_MAX 65536 /* in it: msgpack-c takes 24 bytes each */
+#define POLICY_HOSTS_MAX 64    /* of one VirtualService */
+#define POLICY_LABELS_MAX 64   /* of one subset or object */
+#define POLICY_HEADERS_MAX 32  /* conditions of one match */
+#define POLICY_REGEX_MAX 1024  /* bytes, as upstream */
+#define POLICY_REGEXES_MAX 256 /* of one object: compiling a nasty one takes 0.1 s */
+#define TRANSACTIONS_MAX 1024  /* incomplete ones the model keeps apart */
+
+/* ---- state files ---- */
+#define STATE_BYTES_MAX (96u << 20) /* all records and what frames add */
+#define STATE_FRAMES_MAX (1u << 18) /* present and former versions, and some */
+
+/* ---- node configuration (counts of its lists are rows of mesh/config/schema.def) ---- */
+#define CONFIG_KEYS_MAX 16             /* gossip keys: a change of keys needs two */
+#define CONFIG_KEY_FILE_BYTES_MAX 8192 /* holds them with comments */

@@ -1,0 +1,181 @@
+/* model.h - records and configuration in, snapshots out. Lives on the control thread; knows
+ * neither gossip nor libuv.
+ *
+ *     model_set_service, model_set_health ─┐
+ *     model_on_record, model_on_transaction ┴─▶ catalog ──model_flush──▶ snapshot_publish
+ *
+ * Between two flushes nothing is seen by the data path, so what arrived together is seen together. */
+#pragma once
+
+#include <gossamer/policy.h>
+#include <gossamer/snapshot.h>
+
+struct stat_names;
+struct model;
+
+struct model_options {
+    struct gs_slice node, zone;
+    struct gs_slice ns;      /* of this node: short names from applications mean it */
+    struct gs_slice root_ns; /* whose DestinationRules hold where nobody has one */
+    struct slots *slots;     /* these three outlive the model */
+    struct snapshot_hub *hub;
+    struct stat_names *stat_names;
+};
+
+struct model *model_new(const struct model_options *o); /* copies all texts */
+void model_free(struct model *m);
+
+/* ---- what this node hosts ---- */
+
+struct model_instance {
+    struct gs_addr addr;
+    const struct policy_pair *labels;
+    size_t label_count;
+};
+
+struct model_service {
+    struct gs_slice ns, name; /* the name may hold dots */
+    uint16_t port;            /* that callers use */
+    struct gs_slice protocol; /* for people */
+    const struct model_instance *instances;
+    size_t instance_count;
+};
+
+/* Add or replace a service of this node (copied). Instances that stay keep their health, new ones
+ * are pending. GS_E_LIMIT: SERVICES_MAX, SERVICE_ENDPOINTS_MAX or slots. */
+gs_err model_set_service(struct model *m, const struct model_service *s, struct gs_why *why)
+    GS_MUST_CHECK;
+void model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port);
+/* GS_E_NOT_FOUND: no such instance (it was removed meanwhile). */
+gs_err model_set_health(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port,
+                        const struct gs_addr *addr, enum endpoint_tier tier);
+
+/* ---- policy ---- */
+
+struct model_record { /* borrowed; everything is copied */
+    uint16_t kind;
+    struct gs_slice key, value;
+    bool deleted;
+    struct gs_version version;
+    uint64_t born_hlc;
+    uint64_t transaction; /* 0: alone */
+    uint32_t transaction_count;
+    struct gs_digest hash;
+};
+
+/* The present version of an operator's record. One that cannot be used is left out and shown as
+ * rejected while what was active stays. GS_E_UNSUPPORTED: a kind this version does not have. */
+gs_err model_on_record(struct model *m, const struct model_record *r, struct gs_why *why);
+
+struct model_member {
+    struct gs_slice key;
+    struct gs_version version;
+};
+void model_on_transaction(struct model *m, uint64_t id, const struct model_member *members,
+                          size_t count);
+
+struct model_flushed {
+    uint64_t seq;       /* of the published root, 0 if nothing was published */
+    uint32_t rebuilt;   /* blobs */
+    uint32_t activated; /* objects that became active, changed or left */
+};
+/* Decide what is active, rebuild the blobs that it touches, publish. Cheap when nothing changed. */
+struct model_flushed model_flush(struct model *m);
+
+/* ---- what an operator wants ---- */
+
+struct model_key {
+    enum policy_kind kind;
+    struct gs_slice ns, name;
+};
+
+struct model_change {
+    const struct policy_object *const *objects; /* validated already */
+    size_t object_count;
+    const struct model_key *deletes;
+    size_t delete_count;
+    bool force; /* even if others need what goes */
+};
+
+/* Would this transaction do what was meant? Errors refuse it (what others need would go, a port a
+ * known service lacks, an object to delete that is not there); warnings do not (unknown host with
+ * near matches, undefined subset, rules that are never reached, ...).
+ * returns   GS_E_OK or GS_E_INVALID; GS_E_NOT_FOUND when all errors are missing objects */
+gs_err model_check_change(const struct model *m, const struct model_change *c,
+                          struct gs_problems *problems) GS_MUST_CHECK;
+
+/* Findings about everything that is stored here (analyze). */
+void model_analyze(const struct model *m, struct gs_problems *problems);
+/* The same for objects of files alone, with no node: nothing is said of services. */
+void model_analyze_files(const struct policy_object *const *objects, size_t count,
+                         struct gs_problems *problems);
+
+struct split_weight {
+    struct gs_slice subset;
+    uint32_t weight;
+};
+/* "v1=90". GS_E_INVALID with a reason for anything else. */
+gs_err split_weight_parse(struct gs_slice text, struct split_weight *out, struct gs_why *why)
+    GS_MUST_CHECK;
+/* The VirtualService that gives `host` (a short name means namespace ns) these weights, made in
+ * `arena`: a changed copy of the one that has the host, or a new one. Refused, with what to type,
+ * if it has several weighted routes, or a subset is not defined, or all weights are 0.
+ * returns   GS_E_OK or GS_E_INVALID */
+gs_err model_split(const struct model *m, struct gs_slice host, struct gs_slice ns,
+                   const struct split_weight *weights, size_t count, struct gs_arena *arena,
+                   struct policy_object **out, struct gs_problems *problems) GS_MUST_CHECK;
+
+/* ---- reading ---- */
+
+enum model_state {
+    MODEL_ACTIVE,   /* its newest version is what this node routes by */
+    MODEL_PENDING,  /* waits (see why); `active`, if any, is its former version */
+    MODEL_REJECTED, /* cannot be used here (see why); likewise */
+};
+
+struct model_object { /* borrowed until the next change */
+    enum policy_kind kind;
+    struct gs_slice ns, name;
+    enum model_state state;
+    struct gs_version version; /* newest */
+    uint64_t born_hlc;
+    struct gs_version active_version;   /* generation 0: nothing is active */
+    const struct policy_object *object; /* newest; NULL if rejected */
+    const struct policy_object *active; /* NULL if nothing is */
+    const char *why;                    /* NULL when active */
+};
+
+bool model_find_object(const struct model *m, enum policy_kind kind, struct gs_slice ns,
+                       struct gs_slice name, struct model_object *out);
+/* for (size_t at = 0; model_next_object(m, &at, &o);) - by kind name, namespace, name. */
+bool model_next_object(const struct model *m, size_t *at, struct model_object *out);
+const char *model_state_text(enum model_state s); /* "active", "pending", "rejected" */
+
+/* Each writes one JSON object: {"services": [...]}, {"endpoints": [...]}, {"objects": [...]}.
+ * ns, name: empty means all. */
+void model_services_json(const struct model *m, struct gs_slice ns, struct gs_slice name,
+                         struct json_out *j);
+void model_endpoints_json(const struct model *m, struct gs_slice ns, struct gs_slice name,
+                          uint64_t now_ms, struct json_out *j);
+void model_objects_json(const struct model *m, enum policy_kind kind, struct gs_slice ns,
+                        struct json_out *j);
+
+/* What a request meets at a service of a snapshot, once routing has chosen. Pure: any snapshot,
+ * any thread that may look at it. rule: index, UINT32_MAX when no rule matched (or there is
+ * none). Writes one JSON object. */
+void explain_json(const struct snapshot *s, const struct service *svc, uint32_t rule,
+                  struct json_out *j);
+
+/* ---- persistence ---- */
+
+enum {
+    MODEL_FRAME_ACTIVE = 16
+}; /* frame kind of mesh.state: an object that is active although
+                                     its newest version is another, or rules alone would not say */
+
+/* for (size_t at = 0; model_next_frame(m, &at, &buf);): buf is cleared and filled. */
+bool model_next_frame(const struct model *m, size_t *at, struct gs_buf *out);
+/* Before the records are fed. GS_E_MALFORMED: left out. */
+gs_err model_restore(struct model *m, struct gs_slice bytes, struct gs_why *why) GS_MUST_CHECK;
+
+void model_check(const struct model *m); /* walks every invariant; aborts */

@@ -1,0 +1,50 @@
+/* proxy.h - the data plane: workers that serve what the published snapshot says. */
+#pragma once
+
+#include <gossamer/addr.h>
+#include <gossamer/loop.h>
+#include <gossamer/snapshot.h>
+#include <gossamer/stats.h>
+
+struct proxy;
+
+struct proxy_options {
+    struct gs_addr outbound; /* 4140 */
+    uint32_t workers;        /* 1..WORKERS_MAX */
+    struct gs_loop *shared;  /* run on this loop, no threads (--threads 1); else NULL */
+    struct snapshot_hub *hub;
+    uint64_t connect_ms, head_ms, body_idle_ms, response_ms, drain_ms, idle_ms; /* 0: none */
+    const char *node;
+    uint64_t seed;
+};
+
+/* Bind and start. Refuses with a sentence in *why (a port in use names the process if it can). */
+gs_err proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *why)
+    GS_MUST_CHECK;
+/* Stop accepting, let exchanges finish (at most drain_ms), then call done on `loop`'s thread. */
+void proxy_drain(struct proxy *p, struct gs_loop *loop, void (*done)(void *arg), void *arg);
+void proxy_free(struct proxy *p); /* after done; joins the threads */
+
+/* The address bound (for port 0). */
+struct gs_addr proxy_outbound_addr(const struct proxy *p);
+
+/* ---- reading, from the control thread ---- */
+void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* adds all workers */
+
+struct proxy_counters { /* process-wide sums */
+    uint64_t connections_total, connections_open, connections_refused;
+    uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
+    uint64_t refused[REASON_COUNT]; /* requests that never became one, and junk, by reason */
+    uint64_t exchanges_open, retries, retries_denied;
+    uint64_t bytes_in, bytes_out;
+    uint64_t queued_bytes;
+    uint64_t loop_lag_us; /* worst of the workers since the last call */
+};
+void proxy_counters(const struct proxy *p, struct proxy_counters *out);
+/* EWMA of an endpoint over the workers that use it, us; 0 if none does. */
+uint64_t proxy_ewma_us(const struct proxy *p, uint32_t slot);
+
+/* ---- decisions, for explain (pure) ---- */
+struct head;
+/* Index of the first rule that matches, -1 if none. match: which of its matches, -1 for "all". */
+int route_match(const struct service *s, const struct head *h, int *match);

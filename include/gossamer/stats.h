@@ -1,0 +1,68 @@
+/* stats.h - counters of one (service, subset, direction) in one worker, summed when read. A cell
+ * number is stable over snapshots and belongs to base's registry; label values come from
+ * configuration alone, never from traffic. */
+#pragma once
+
+#include <gossamer/hist.h>
+#include <gossamer/limits.h>
+#include <gossamer/reason.h>
+#include <gossamer/slice.h>
+
+enum stat_direction { STAT_OUTBOUND, STAT_INBOUND };
+
+#define STAT_CODES 24 /* different status codes kept apart; further ones count as class x00 */
+
+struct stat_cell { /* written by one worker with relaxed stores */
+    _Atomic uint64_t requests;
+    _Atomic uint64_t failed; /* 5xx, or no whole answer */
+    _Atomic uint64_t retries;
+    _Atomic uint32_t active;
+    struct {
+        _Atomic uint32_t status;
+        _Atomic uint64_t count;
+    } codes[STAT_CODES];
+    _Atomic uint64_t reasons[REASON_COUNT];
+    struct gs_hist latency; /* to the end of the answer's head */
+};
+
+struct stat_label {
+    struct gs_slice ns, service, subset;
+    uint16_t port;
+    enum stat_direction direction;
+};
+
+/* Which number a label has; control thread. */
+struct stat_names;
+struct stat_names *stat_names_new(void);
+void stat_names_free(struct stat_names *n);
+uint32_t stat_names_get(struct stat_names *n,
+                        const struct stat_label *label); /* UINT32_MAX: full */
+const struct stat_label *stat_names_at(const struct stat_names *n, uint32_t id); /* NULL past end */
+
+/* One worker's cells, made on first use; readable by control meanwhile. */
+struct stat_table;
+struct stat_table *stat_table_new(void);
+void stat_table_free(struct stat_table *t);
+struct stat_cell *stat_table_get(struct stat_table *t, uint32_t id); /* the worker; NULL: no id */
+const struct stat_cell *stat_table_peek(const struct stat_table *t, uint32_t id); /* may be NULL */
+
+void stat_cell_answer(struct stat_cell *c, unsigned status, enum reason r, uint64_t latency_us);
+
+static inline void
+stat_add(_Atomic uint64_t *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+struct stat_sum {
+    uint64_t requests, failed, retries, active;
+    struct {
+        uint32_t status;
+        uint64_t count;
+    } codes[STAT_CODES];
+    uint64_t reasons[REASON_COUNT];
+    struct gs_hist_sum latency;
+};
+
+void stat_sum_add(struct stat_sum *s, const struct stat_cell *c);

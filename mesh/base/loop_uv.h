@@ -1,0 +1,23 @@
+/* loop_uv.h - libuv's side of a loop, for *_uv.c files only. */
+#pragma once
+
+#include <uv.h>
+
+#include <gossamer/loop.h>
+
+struct gs_loop_uv {
+    uv_loop_t uv;
+    uv_timer_t timer;     /* the one timer of the wheel */
+    uv_prepare_t prepare; /* before sleeping: output of timers, defers, re-arming */
+    uv_check_t check;     /* after the poll's events */
+    uv_async_t stop;
+    uint64_t timer_at_ms; /* what `timer` is armed for; 0: not armed */
+    struct gs_loop *loop;
+    bool stopping;
+};
+
+static inline uv_loop_t *
+gs_loop_uv(struct gs_loop *l)
+{
+    return &l->uv->uv;
+}
