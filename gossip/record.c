@@ -1,0 +1,287 @@
+/* record.c - what becomes of one more version of a key. Start reading at record_merge().
+ *
+ *        higher than the present one          lower, an ancestor of one we have     lower, not so
+ *     ──▶ it is present, the former            ──▶ STALE (from our own disk:         ──▶ CONFLICT,
+ *         one joins the ring          NEWS         it joins the ring)                    in the ring
+ *
+ * A version names the hash of the one it replaced and, shorter, those before: so of two versions
+ * anybody can tell whether one was made in sight of the other, without having those in between.
+ * Beyond RECORD_LINEAGE_MAX edits that cannot be told, and counts as a conflict: a false alarm is
+ * better than an edit lost without a word. */
+#include "gossip/record.h"
+
+#include <string.h>
+
+#include <gossamer/alloc.h>
+#include <gossamer/seal.h>
+
+/* Room for the envelope around the longest value. */
+#define RECORD_BYTES_MAX (RECORD_LIST_MAX + 1024)
+
+/* ---- versions ---- */
+
+static struct version *
+version_alloc(struct gs_slice bytes)
+{
+    struct version *v = gs_alloc(sizeof(*v) + bytes.len);
+
+    memcpy(v->bytes, bytes.ptr, bytes.len);
+    return v;
+}
+
+gs_err
+version_read(struct gs_slice bytes, struct version **out)
+{
+    struct wire_record w;
+    struct version *v;
+    gs_err e;
+
+    if (bytes.len == 0 || bytes.len > RECORD_BYTES_MAX)
+        return GS_E_MALFORMED;
+    v = version_alloc(bytes);
+    e = wire_read_record(gs_slice(v->bytes, bytes.len), &w);
+    if (e != GS_E_OK) {
+        gs_free(v);
+        return e;
+    }
+    v->r = w.r;
+    v->r.bytes = gs_slice(v->bytes, bytes.len);
+    v->r.hash = seal_digest(v->r.bytes);
+    v->lineage = w.lineage;
+    *out = v;
+    return GS_E_OK;
+}
+
+gs_err
+version_make(const struct wire_record *w, struct version **out)
+{
+    struct gs_buf bytes;
+    gs_err e;
+
+    gs_buf_init(&bytes, RECORD_BYTES_MAX);
+    e = wire_put_record(&bytes, w);
+    if (e == GS_E_OK)
+        e = version_read(gs_buf_slice(&bytes), out);
+    gs_buf_fini(&bytes);
+    GS_ASSERT(e != GS_E_MALFORMED); /* we read what we write */
+    return e;
+}
+
+void
+version_free(struct version *v)
+{
+    gs_free(v);
+}
+
+size_t
+version_bytes(const struct version *v)
+{
+    return sizeof(*v) + v->r.bytes.len;
+}
+
+size_t
+version_lineage(const struct version *v, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX])
+{
+    size_t len = 0;
+    size_t rest = v->lineage.len;
+
+    if (gs_digest_is_zero(&v->r.replaced)) {
+        GS_ASSERT(v->lineage.len == 0);
+        return 0;
+    }
+    memcpy(out, v->r.replaced.bytes, WIRE_TAG_BYTES);
+    len += WIRE_TAG_BYTES;
+    if (rest > WIRE_TAG_BYTES * (RECORD_LINEAGE_MAX - 1))
+        rest = WIRE_TAG_BYTES * (RECORD_LINEAGE_MAX - 1);
+    if (rest > 0)
+        memcpy(out + len, v->lineage.ptr, rest);
+    return len + rest;
+}
+
+/* Was `young` made by somebody who had seen `old`, or what came of it? */
+static bool
+descends(const struct version *young, const struct version *old)
+{
+    if (gs_digest_eq(&young->r.replaced, &old->r.hash))
+        return true;
+    for (size_t at = 0; at < young->lineage.len; at += WIRE_TAG_BYTES) {
+        if (memcmp(young->lineage.ptr + at, old->r.hash.bytes, WIRE_TAG_BYTES) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One writer gives a version out once. Should a restored disk make it do so twice, the hash
+ * decides, for everybody alike. */
+static int
+version_order(const struct version *a, const struct version *b)
+{
+    int order = gs_version_cmp(&a->r.version, &b->r.version);
+
+    return order != 0 ? order : memcmp(a->r.hash.bytes, b->r.hash.bytes, sizeof(a->r.hash.bytes));
+}
+
+/* ---- one key ---- */
+
+struct record *
+record_new(struct version *present)
+{
+    struct record *r = gs_zalloc(sizeof(*r));
+
+    GS_ASSERT(present);
+    r->present = present;
+    gs_list_init(&r->changed);
+    return r;
+}
+
+void
+record_free(struct record *r)
+{
+    if (!r)
+        return;
+    GS_ASSERT(!gs_list_linked(&r->changed));
+    version_free(r->present);
+    for (unsigned i = 0; i < r->former_count; i++)
+        version_free(r->former[i].v);
+    gs_free(r);
+}
+
+static bool
+is_known(const struct record *r, const struct version *v)
+{
+    if (gs_digest_eq(&r->present->r.hash, &v->r.hash))
+        return true;
+    for (unsigned i = 0; i < r->former_count; i++) {
+        if (gs_digest_eq(&r->former[i].v->r.hash, &v->r.hash))
+            return true;
+    }
+    return false;
+}
+
+static bool
+has_descendant(const struct record *r, const struct version *v)
+{
+    if (descends(r->present, v))
+        return true;
+    for (unsigned i = 0; i < r->former_count; i++) {
+        if (r->former[i].v != v && descends(r->former[i].v, v))
+            return true;
+    }
+    return false;
+}
+
+/* Make room for one: the lowest that is no conflict, else the lowest. Returns its size. */
+static size_t
+evict_former(struct record *r)
+{
+    unsigned victim = r->former_count - 1;
+    size_t bytes;
+
+    GS_ASSERT(r->former_count == RECORD_HISTORY_MAX);
+    for (unsigned i = r->former_count; i-- > 0;) {
+        if (!r->former[i].conflict) {
+            victim = i;
+            break;
+        }
+    }
+    bytes = version_bytes(r->former[victim].v);
+    version_free(r->former[victim].v);
+    memmove(&r->former[victim], &r->former[victim + 1],
+            (r->former_count - victim - 1) * sizeof(r->former[0]));
+    r->former_count--;
+    return bytes;
+}
+
+/* Returns what it freed. */
+static size_t
+add_former(struct record *r, struct version *v)
+{
+    size_t freed = r->former_count == RECORD_HISTORY_MAX ? evict_former(r) : 0;
+    unsigned at = 0;
+
+    while (at < r->former_count && version_order(r->former[at].v, v) > 0)
+        at++;
+    memmove(&r->former[at + 1], &r->former[at], (r->former_count - at) * sizeof(r->former[0]));
+    r->former[at] = (struct record_former){ .v = v };
+    r->former_count++;
+    return freed;
+}
+
+/* Anew after each merge: a conflict ends when a version turns up that had seen it. */
+static void
+mark_conflicts(struct record *r, const struct version *candidate, struct record_merged *m)
+{
+    for (unsigned i = 0; i < r->former_count; i++) {
+        struct record_former *f = &r->former[i];
+
+        f->conflict = !has_descendant(r, f->v);
+        if (f->conflict && f->v == candidate)
+            m->lost = f->v->r.version;
+    }
+}
+
+static struct record_merged
+drop(struct version *v)
+{
+    version_free(v);
+    return (struct record_merged){ .outcome = GOSSIP_STALE };
+}
+
+/* What an owner says of itself has one writer: the later word stands, nothing is kept. */
+static struct record_merged
+merge_owned(struct record *r, struct version *v)
+{
+    struct record_merged m = { .outcome = GOSSIP_NEWS, .bytes_added = version_bytes(v) };
+
+    if (version_order(v, r->present) <= 0)
+        return drop(v);
+    m.bytes_freed = version_bytes(r->present);
+    version_free(r->present);
+    r->present = v;
+    return m;
+}
+
+struct record_merged
+record_merge(struct record *r, struct version *v, enum record_origin origin)
+{
+    struct record_merged m = { .bytes_added = version_bytes(v) };
+    struct version *former = v;
+
+    GS_ASSERT(v->r.class == r->present->r.class);
+    GS_DEBUG_ASSERT(gs_slice_eq(v->r.key, r->present->r.key));
+    if (v->r.class == GOSSIP_OWNER)
+        return merge_owned(r, v);
+    if (is_known(r, v))
+        return drop(v);
+    if (version_order(v, r->present) > 0) {
+        m.outcome = GOSSIP_NEWS;
+        former = r->present;
+        r->present = v;
+    } else if (!has_descendant(r, v)) {
+        m.outcome = GOSSIP_CONFLICT;
+    } else if (origin == RECORD_FROM_DISK) {
+        m.outcome = GOSSIP_STALE;
+    } else {
+        return drop(v);
+    }
+    m.bytes_freed = add_former(r, former);
+    mark_conflicts(r, former, &m);
+    return m;
+}
+
+void
+record_check(const struct record *r)
+{
+    GS_ASSERT(r->present);
+    GS_ASSERT(r->present->r.version.generation > 0);
+    GS_ASSERT(r->former_count <= RECORD_HISTORY_MAX);
+    GS_ASSERT(r->former_count == 0 || r->present->r.class == GOSSIP_OPERATOR);
+    for (unsigned i = 0; i < r->former_count; i++) {
+        const struct version *above = i == 0 ? r->present : r->former[i - 1].v;
+        const struct version *v = r->former[i].v;
+
+        GS_ASSERT(version_order(above, v) > 0);
+        GS_ASSERT(gs_slice_eq(v->r.key, r->present->r.key));
+        GS_ASSERT(r->former[i].conflict == !has_descendant(r, v));
+    }
+}

@@ -1,0 +1,51 @@
+/* record.h - all that is known of one key: the present version, and the former ones worth
+ * keeping. */
+#pragma once
+
+#include <gossamer/gossip.h>
+#include <gossamer/list.h>
+
+#include "gossip/wire.h"
+
+struct version {            /* never changes once made */
+    struct gossip_record r; /* slices point into `bytes` */
+    struct gs_slice lineage;
+    char bytes[];
+};
+
+/* From canonical bytes (copied). Errors as of wire_read_record(). */
+gs_err version_read(struct gs_slice bytes, struct version **out) GS_MUST_CHECK;
+/* From fields; hash and bytes are filled in. GS_E_LIMIT beyond the caps. */
+gs_err version_make(const struct wire_record *w, struct version **out) GS_MUST_CHECK;
+void version_free(struct version *v);
+size_t version_bytes(const struct version *v); /* of memory */
+/* Ancestors of a version that is to replace v, newest first; returns the length in bytes. */
+size_t version_lineage(const struct version *v, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX]);
+
+struct record_former {
+    struct version *v;
+    bool conflict; /* no version known here descends from it */
+};
+
+struct record {
+    struct version *present;                         /* never NULL in the store */
+    struct record_former former[RECORD_HISTORY_MAX]; /* highest version first */
+    unsigned former_count;
+    struct gs_list changed; /* in line for an event, else unlinked */
+    uint64_t dead_since_ms; /* when the present tombstone was stored here */
+};
+
+enum record_origin { RECORD_FROM_HERE, RECORD_FROM_PEER, RECORD_FROM_DISK };
+
+struct record_merged {
+    enum gossip_merged outcome;
+    struct gs_version lost; /* generation 0, or a version found to have lost a concurrent write */
+    size_t bytes_added, bytes_freed;
+};
+
+struct record *record_new(struct version *present); /* takes it */
+void record_free(struct record *r);
+/* One more version of the key; taken. The present version and the set of conflicts depend on the
+ * versions merged, not on their order (as long as no more than RECORD_HISTORY_MAX are kept). */
+struct record_merged record_merge(struct record *r, struct version *v, enum record_origin origin);
+void record_check(const struct record *r);
