@@ -1,0 +1,107 @@
+/* balance.c - which endpoint of a subset: two drawn at random, the one with the lower cost, where
+ * cost = peak EWMA of its latency x (exchanges on it, node-wide, + 1). The peak EWMA jumps up to a
+ * slow answer at once and comes down slowly (Finagle's), and fades with time, so that an endpoint
+ * that was slow once is tried again. An endpoint never used costs the least. */
+#include <math.h>
+
+#include "proxy/worker.h"
+
+#define DECAY_NS 10e9 /* time constant of the average */
+#define FLOOR_NS 1e6  /* differences below 1 ms are noise: such endpoints share alike */
+
+static double
+faded(const struct endpoint_state *at, uint64_t now_ns)
+{
+    uint64_t age = now_ns > at->ewma_at_ns ? now_ns - at->ewma_at_ns : 0;
+
+    /* exp() is called for idle ones only; a busy one's average is fresh. */
+    return age < 1000000000u ? at->ewma_ns : at->ewma_ns * exp(-(double)age / DECAY_NS);
+}
+
+static double
+cost_of(struct worker *w, const struct endpoint *e)
+{
+    const struct endpoint_state *at = worker_endpoint(w, e);
+    const struct slot *slot = slots_at(w->root->slots, e->slot);
+    uint32_t active = atomic_load_explicit(&slot->active, memory_order_relaxed) +
+                      atomic_load_explicit(&slot->pending, memory_order_relaxed);
+
+    return fmax(faded(at, w->loop->now_ns), FLOOR_NS) * (active + 1.0);
+}
+
+static bool
+was_tried(const struct endpoint *e, const uint32_t *tried, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (tried[i] == e->slot)
+            return true;
+    }
+    return false;
+}
+
+/* The first endpoint from a random place on that was not tried. */
+static const struct endpoint *
+pick_untried(struct worker *w, const struct subset *s, const uint32_t *tried, uint32_t count)
+{
+    uint32_t start = gs_rng_below(&w->loop->rng, s->count);
+
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct endpoint *e = s->endpoints[(start + i) % s->count];
+
+        if (!was_tried(e, tried, count))
+            return e;
+    }
+    return s->endpoints[start];
+}
+
+const struct endpoint *
+balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried, uint32_t tried_count)
+{
+    uint32_t a, b;
+
+    if (s->count == 0)
+        return NULL;
+    if (s->count == 1)
+        return s->endpoints[0];
+    if (tried_count > 0)
+        return pick_untried(w, s, tried, tried_count);
+    a = gs_rng_below(&w->loop->rng, s->count);
+    b = gs_rng_below(&w->loop->rng, s->count - 1);
+    b += b >= a;
+    GS_ASSERT(a != b);
+    return cost_of(w, s->endpoints[a]) <= cost_of(w, s->endpoints[b]) ? s->endpoints[a]
+                                                                      : s->endpoints[b];
+}
+
+void
+balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns)
+{
+    struct endpoint_state *at = worker_endpoint(w, e);
+    double took = (double)took_ns;
+    uint64_t age = w->loop->now_ns > at->ewma_at_ns ? w->loop->now_ns - at->ewma_at_ns : 0;
+
+    if (took > at->ewma_ns) {
+        at->ewma_ns = took;
+    } else {
+        /* 1 - exp(-x) is x for the small x of a busy endpoint */
+        double x = (double)age / DECAY_NS;
+        double keep = x < 0.01 ? 1 - x : exp(-x);
+
+        at->ewma_ns = at->ewma_ns * keep + took * (1 - keep);
+    }
+    at->ewma_at_ns = w->loop->now_ns;
+    atomic_store_explicit(&at->ewma_us, (uint64_t)(at->ewma_ns / 1000), memory_order_relaxed);
+}
+
+/* A connection that cannot be had, or breaks before an answer, costs like a very slow answer: other
+ * endpoints are preferred until it has faded or an answer has come. */
+#define FAILED_NS 1e9
+
+void
+balance_failed(struct worker *w, const struct endpoint *e)
+{
+    struct endpoint_state *at = worker_endpoint(w, e);
+
+    at->ewma_ns = fmax(at->ewma_ns, FAILED_NS);
+    at->ewma_at_ns = w->loop->now_ns;
+}

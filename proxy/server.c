@@ -1,0 +1,681 @@
+/* server.c - one HTTP/1.x connection of a client: reads requests one after another, hands each to
+ * the handler as one end of an exchange, and writes its answer.
+ *
+ *      ┌──────────────── both over, kept ────────────────┐
+ *      ▼                                                 │
+ *    IDLE ──byte──▶ HEAD ──judged──▶ BUSY ───────────────┤
+ *      │             │ refused         │ not kept, or    │
+ *      │ idle, FIN   ▼                 ▼ refused         │
+ *      └─────────▶ LINGER (answer sent, FIN sent; input is dropped until the client closes)
+ *                    └──▶ CLOSING ◀── client left, cut answers (RST)
+ *
+ * While BUSY the request and the answer each have their own progress; either may end first. The
+ * handler resets the answer with REASON_NONE to say that it wants no more of the request (before
+ * the head if it can, so that the answer says that the connection closes). */
+#include <gossamer/http.h>
+
+#include <stdio.h>
+
+#include <gossamer/alloc.h>
+#include <gossamer/fsm.h>
+#include <gossamer/h1.h>
+#include <gossamer/limits.h>
+
+enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BUSY, CONN_LINGER, CONN_CLOSING, CONN_STATES };
+
+static const char *const conn_names[] = { "idle", "head", "busy", "linger", "closing" };
+static const uint32_t conn_moves[] = {
+    [CONN_IDLE] = GS_FSM_BIT(CONN_HEAD) | GS_FSM_BIT(CONN_CLOSING),
+    [CONN_HEAD] = GS_FSM_BIT(CONN_BUSY) | GS_FSM_BIT(CONN_LINGER) | GS_FSM_BIT(CONN_CLOSING),
+    [CONN_BUSY] = GS_FSM_BIT(CONN_IDLE) | GS_FSM_BIT(CONN_LINGER) | GS_FSM_BIT(CONN_CLOSING),
+    [CONN_LINGER] = GS_FSM_BIT(CONN_CLOSING),
+    [CONN_CLOSING] = 0,
+};
+static const struct gs_fsm_def conn_fsm = { "server_conn", conn_names, conn_moves, CONN_STATES };
+
+enum answer_state { ANSWER_AWAITED, ANSWER_STREAMING, ANSWER_OVER };
+
+struct server_conn {
+    struct side answer;   /* where the handler writes */
+    struct side *request; /* the handler's; NULL when it wants no more */
+    struct stream *stream;
+    struct gs_loop *loop;
+    const struct http_server_options *opts;
+    struct gs_list link;   /* of all connections, for drain */
+    struct gs_timer timer; /* idle, head, body or linger, by state */
+    struct gs_defer next;  /* continue with `rest` */
+    struct gs_grave grave;
+    struct gs_buf rest; /* bytes of the next request, read with this one */
+    uint64_t input_ms;  /* when the client last sent something */
+    uint64_t sent_mark; /* stream->sent when the stall timer was armed */
+    uint32_t linger_bytes;
+    struct gs_fsm fsm;
+    uint8_t answer_state;
+    uint8_t minor; /* of the request */
+    bool request_over;
+    bool keep; /* this connection outlives this answer */
+    bool draining;
+    bool chunked; /* the answer's framing towards the client */
+    bool trailers_sent;
+    bool unwanted; /* nobody takes the rest of the request */
+    bool feeding;  /* inside h1_feed */
+    struct h1 codec;
+};
+
+static void conn_feed(struct server_conn *c, struct gs_slice bytes);
+
+static struct server_conn *
+conn_of(const struct side *answer)
+{
+    return GS_CONTAINER((struct side *)(uintptr_t)answer, struct server_conn, answer);
+}
+
+static void
+conn_arm(struct server_conn *c, uint64_t ms)
+{
+    if (ms > 0)
+        gs_loop_arm(c->loop, &c->timer, ms);
+    else
+        gs_loop_disarm(c->loop, &c->timer);
+}
+
+/* The handler is told once that its request never becomes whole. */
+static void
+request_reset(struct server_conn *c, enum reason why)
+{
+    struct side *r = c->request;
+
+    c->request = NULL;
+    c->unwanted = true;
+    c->keep = false;
+    if (r)
+        r->ops->reset(r, why);
+}
+
+static void
+conn_close(struct server_conn *c, enum reason why, bool abort)
+{
+    if (gs_fsm_is(&c->fsm, CONN_CLOSING))
+        return;
+    gs_fsm_move(&c->fsm, CONN_CLOSING);
+    gs_loop_disarm(c->loop, &c->timer);
+    gs_defer_cancel(&c->next);
+    request_reset(c, why);
+    if (abort)
+        stream_abort(c->stream);
+    else
+        stream_close(c->stream);
+}
+
+/* The last answer is out: send FIN behind it and drop what still comes, since closing over unread
+ * input would reset the connection and take the answer with it. */
+static void
+conn_linger(struct server_conn *c)
+{
+    gs_fsm_move(&c->fsm, CONN_LINGER);
+    request_reset(c, REASON_NONE);
+    c->linger_bytes = 0;
+    stream_shutdown(c->stream);
+    stream_resume(c->stream);
+    gs_loop_arm(c->loop, &c->timer, LINGER_MS);
+}
+
+/* Both directions of an exchange may have ended now. */
+static void
+exchange_over(struct server_conn *c)
+{
+    if (!gs_fsm_is(&c->fsm, CONN_BUSY) || c->answer_state != ANSWER_OVER)
+        return;
+    if (!c->request_over) {
+        if (c->unwanted)
+            conn_linger(c);
+        return;
+    }
+    c->request = NULL;
+    if (!c->keep || c->draining) {
+        conn_linger(c);
+        return;
+    }
+    if (c->feeding) /* the codec is not through with this message: conn_feed calls again */
+        return;
+    gs_fsm_move(&c->fsm, CONN_IDLE);
+    h1_next(&c->codec);
+    conn_arm(c, c->opts->idle_ms);
+    if (c->rest.len > 0)
+        gs_loop_defer(c->loop, &c->next);
+    else
+        stream_resume(c->stream);
+}
+
+/* ---- the request, from the codec ---- */
+
+static void
+on_head(void *sink, struct head *h)
+{
+    struct server_conn *c = sink;
+    struct http_handler *handler = c->opts->handler;
+    struct side *r;
+
+    gs_fsm_move(&c->fsm, CONN_BUSY);
+    c->minor = h->minor;
+    c->keep = h->keep_alive && !c->draining;
+    c->answer_state = ANSWER_AWAITED;
+    c->request_over = false;
+    c->trailers_sent = false;
+    c->unwanted = false;
+    c->input_ms = c->loop->now_ms;
+    if (h->framing != FRAMING_NONE)
+        conn_arm(c, c->opts->body_idle_ms);
+    else
+        gs_loop_disarm(c->loop, &c->timer);
+    r = handler->begin(handler, &c->answer, h);
+    c->request = c->unwanted ? NULL : r;
+}
+
+static void
+on_data(void *sink, struct gs_slice bytes)
+{
+    struct server_conn *c = sink;
+
+    c->input_ms = c->loop->now_ms;
+    if (c->request)
+        c->request->ops->data(c->request, bytes);
+}
+
+static void
+on_trailers(void *sink, struct head *t)
+{
+    struct server_conn *c = sink;
+
+    if (c->request)
+        c->request->ops->trailers(c->request, t);
+}
+
+static void
+on_end(void *sink)
+{
+    struct server_conn *c = sink;
+
+    c->request_over = true;
+    if (gs_fsm_is(&c->fsm, CONN_BUSY))
+        gs_loop_disarm(c->loop, &c->timer);
+    if (c->request)
+        c->request->ops->end(c->request);
+}
+
+static const struct h1_sink_ops codec_ops = { on_head, on_data, on_trailers, on_end };
+
+/* ---- answers of our own ---- */
+
+static void
+put_quoted(struct gs_buf *out, const char *s)
+{
+    for (; *s; s++) { /* an RFC 8941 string: printable ASCII, two escapes */
+        if (*s == '"' || *s == '\\')
+            gs_buf_put(out, "\\", 1);
+        if (*s >= 0x20 && *s < 0x7f)
+            gs_buf_put(out, s, 1);
+    }
+}
+
+static const char *
+phrase_of(unsigned status)
+{
+    switch (status) {
+    case 400:
+        return "Bad Request";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 408:
+        return "Request Timeout";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 421:
+        return "Misdirected Request";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return "Refused";
+    }
+}
+
+void
+server_answer_reason(struct side *answer, const struct head *request, enum reason r,
+                     const char *details)
+{
+    struct server_conn *c = conn_of(answer);
+    const struct reason_info *info = reason_info(r);
+    struct field fields[2] = { 0 };
+    struct head h = { .status = info->status, .framing = FRAMING_LENGTH, .has_length = true };
+    struct gs_buf status;
+    struct gs_buf text;
+    bool is_head = request && request->is_head;
+
+    GS_ASSERT(info->status > 0);
+    gs_buf_init(&status, 1024);
+    gs_buf_init(&text, 1024);
+    gs_buf_printf(&text, "%s: %s%s%s\n", c->opts->via, info->text, details ? ": " : "",
+                  details ? details : "");
+    gs_buf_printf(&status, "%s; error=%s; details=\"%s ", c->opts->via, info->error, info->flag);
+    put_quoted(&status, details ? details : info->text);
+    gs_buf_put_str(&status, "\"");
+    fields[0].name = GS_SLICE("proxy-status");
+    fields[0].value = gs_buf_slice(&status);
+    fields[1].name = GS_SLICE("content-type");
+    fields[1].value = GS_SLICE("text/plain; charset=utf-8");
+    h.fields = fields;
+    h.count = 2;
+    h.length = text.len;
+    h.phrase = gs_slice_str(phrase_of(info->status));
+    if (is_head)
+        h.framing = FRAMING_NONE;
+    answer->ops->head(answer, &h);
+    if (!is_head)
+        answer->ops->data(answer, gs_buf_slice(&text));
+    answer->ops->end(answer);
+    gs_buf_fini(&status);
+    gs_buf_fini(&text);
+}
+
+/* The bytes are no request: say which rule they broke, and close. */
+static void
+conn_refuse(struct server_conn *c, enum reason r, const char *details)
+{
+    if (c->opts->handler->refused)
+        c->opts->handler->refused(c->opts->handler, r);
+    if (gs_fsm_is(&c->fsm, CONN_IDLE))
+        gs_fsm_move(&c->fsm, CONN_HEAD);
+    c->keep = false;
+    c->minor = 1;
+    c->answer_state = ANSWER_AWAITED;
+    server_answer_reason(&c->answer, NULL, r, details);
+    conn_linger(c);
+}
+
+/* ---- the answer, from the handler ---- */
+
+static void
+answer_head(struct side *to, struct head *h)
+{
+    struct server_conn *c = conn_of(to);
+    struct gs_buf *out = h1_pool_buf(c->opts->pool);
+    enum framing framing = h->framing;
+
+    GS_ASSERT(c->answer_state == ANSWER_AWAITED);
+    if (h->status < 200 && c->minor == 0)
+        return; /* HTTP/1.0 knows no interim answers */
+    c->chunked = false;
+    if (framing == FRAMING_CHUNKED || framing == FRAMING_CLOSE) {
+        c->chunked = c->minor >= 1;
+        framing = c->chunked ? FRAMING_CHUNKED : FRAMING_CLOSE;
+    }
+    if (framing == FRAMING_CLOSE || c->draining || h->close_after)
+        c->keep = false;
+    h1_write_answer(out, h, c->minor, c->keep, framing, GS_SLICE(""));
+    GS_ASSERT(!out->failed);
+    stream_write_slice(c->stream, gs_buf_slice(out));
+    if (h->status >= 200)
+        c->answer_state = ANSWER_STREAMING;
+}
+
+/* While output waits for a slow reader, see to it that it reads at all. */
+static void
+watch_reader(struct server_conn *c)
+{
+    if (c->stream->queue.bytes == 0 || !c->request_over || gs_timer_armed(&c->timer))
+        return;
+    c->sent_mark = c->stream->sent;
+    conn_arm(c, c->opts->body_idle_ms);
+}
+
+static void
+answer_data(struct side *to, struct gs_slice bytes)
+{
+    struct server_conn *c = conn_of(to);
+    char line[H1_CHUNK_LINE];
+    struct iovec iov[3];
+
+    GS_ASSERT(c->answer_state == ANSWER_STREAMING);
+    if (bytes.len == 0)
+        return;
+    watch_reader(c);
+    if (!c->chunked) {
+        stream_write_slice(c->stream, bytes);
+        return;
+    }
+    iov[0] = (struct iovec){ line, h1_write_chunk_line(line, bytes.len) };
+    iov[1] = (struct iovec){ (void *)(uintptr_t)bytes.ptr, bytes.len };
+    iov[2] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
+    stream_write(c->stream, iov, 3);
+}
+
+static void
+answer_trailers(struct side *to, struct head *t)
+{
+    struct server_conn *c = conn_of(to);
+    struct gs_buf *out = h1_pool_buf(c->opts->pool);
+
+    if (!c->chunked)
+        return; /* there is no place for them */
+    h1_write_last_chunk(out, t);
+    GS_ASSERT(!out->failed);
+    stream_write_slice(c->stream, gs_buf_slice(out));
+    c->trailers_sent = true;
+}
+
+static void
+answer_end(struct side *to)
+{
+    struct server_conn *c = conn_of(to);
+
+    GS_ASSERT(c->answer_state == ANSWER_STREAMING);
+    if (c->chunked && !c->trailers_sent)
+        stream_write_slice(c->stream, GS_SLICE("0\r\n\r\n"));
+    c->answer_state = ANSWER_OVER;
+    exchange_over(c);
+}
+
+static void
+answer_reset(struct side *to, enum reason why)
+{
+    struct server_conn *c = conn_of(to);
+
+    c->request = NULL;
+    c->unwanted = true;
+    c->keep = false;
+    if (why == REASON_NONE) /* the rest of the request is not wanted */
+        exchange_over(c);
+    else
+        conn_close(c, why, true); /* RST: a cut answer must not look complete */
+}
+
+static size_t
+answer_room(struct side *to)
+{
+    return stream_room(conn_of(to)->stream);
+}
+
+static void
+answer_resume(struct side *to)
+{
+    stream_resume(conn_of(to)->stream);
+}
+
+static const struct side_ops answer_ops = { answer_head,  answer_data, answer_trailers, answer_end,
+                                            answer_reset, answer_room, answer_resume };
+
+/* ---- the stream ---- */
+
+static size_t
+sink_room(void *sink)
+{
+    struct server_conn *c = sink;
+
+    switch ((enum conn_state)c->fsm.state) {
+    case CONN_IDLE:
+    case CONN_HEAD:
+        return c->rest.len > 0 ? 0 : STREAM_HIGH_BYTES;
+    case CONN_BUSY:
+        if (c->request_over || !c->request)
+            return 0;
+        return c->request->ops->room(c->request);
+    case CONN_LINGER:
+        return LOOP_SCRATCH_BYTES;
+    default:
+        return 0;
+    }
+}
+
+static void
+linger_input(struct server_conn *c, size_t bytes)
+{
+    c->linger_bytes += (uint32_t)bytes;
+    if (c->linger_bytes > LINGER_BYTES)
+        conn_close(c, REASON_NONE, true);
+}
+
+/* Keep what follows a whole request for when its answer is out. */
+static void
+keep_rest(struct server_conn *c, struct gs_slice rest)
+{
+    GS_ASSERT(c->rest.len == 0);
+    gs_buf_init(&c->rest, LOOP_SCRATCH_BYTES);
+    if (rest.len > 0)
+        GS_ASSERT(gs_buf_put_slice(&c->rest, rest) == GS_E_OK);
+}
+
+static void
+conn_feed(struct server_conn *c, struct gs_slice bytes)
+{
+    struct gs_why why = { "" };
+    enum reason r;
+    size_t used = 0;
+
+    bool first = gs_fsm_is(&c->fsm, CONN_IDLE);
+
+    if (first)
+        gs_fsm_move(&c->fsm, CONN_HEAD);
+    c->feeding = true;
+    r = h1_feed(&c->codec, bytes, &used, &why);
+    c->feeding = false;
+    if (gs_fsm_is(&c->fsm, CONN_CLOSING))
+        return;
+    if (gs_fsm_is(&c->fsm, CONN_LINGER)) {
+        linger_input(c, bytes.len - used);
+        return;
+    }
+    if (r != REASON_NONE) {
+        if (gs_fsm_is(&c->fsm, CONN_HEAD))
+            conn_refuse(c, r, why.text);
+        else if (c->answer_state == ANSWER_AWAITED && c->request)
+            request_reset(c, r); /* the handler answers by the reason */
+        else
+            conn_close(c, r, true);
+        return;
+    }
+    if (gs_fsm_is(&c->fsm, CONN_HEAD)) { /* most heads come whole and need no timer */
+        if (first)
+            conn_arm(c, c->opts->head_ms);
+        return;
+    }
+    if (used < bytes.len)
+        keep_rest(c, gs_slice_from(bytes, used));
+    exchange_over(c);
+}
+
+static void
+feed_rest(struct gs_defer *d)
+{
+    struct server_conn *c = GS_CONTAINER(d, struct server_conn, next);
+    struct gs_buf rest = c->rest;
+
+    if (!gs_fsm_is(&c->fsm, CONN_IDLE))
+        return;
+    c->rest = (struct gs_buf){ 0 };
+    conn_feed(c, gs_buf_slice(&rest));
+    gs_buf_fini(&rest);
+    stream_resume(c->stream); /* it may have been paused for want of room beside `rest` */
+}
+
+static void
+sink_data(void *sink, struct gs_slice bytes)
+{
+    struct server_conn *c = sink;
+
+    if (gs_fsm_is(&c->fsm, CONN_LINGER))
+        linger_input(c, bytes.len);
+    else
+        conn_feed(c, bytes);
+}
+
+static void
+sink_ended(void *sink, enum stream_end how)
+{
+    struct server_conn *c = sink;
+
+    if (gs_fsm_is(&c->fsm, CONN_HEAD) && c->opts->handler->refused)
+        c->opts->handler->refused(c->opts->handler, REASON_CLIENT_LEFT);
+    /* A client that half-closes is taken to have left, as Envoy and nginx do: the answer it no
+     * longer waits for may be costly. */
+    conn_close(c, REASON_CLIENT_LEFT, how != STREAM_EOF);
+}
+
+static void
+sink_drained(void *sink)
+{
+    struct server_conn *c = sink;
+
+    if (c->request)
+        c->request->ops->resume(c->request);
+}
+
+static void
+bury(struct gs_grave *g)
+{
+    struct server_conn *c = GS_CONTAINER(g, struct server_conn, grave);
+
+    h1_fini(&c->codec);
+    gs_buf_fini(&c->rest);
+    gs_free(c);
+}
+
+static void
+sink_closed(void *sink)
+{
+    struct server_conn *c = sink;
+
+    GS_ASSERT(gs_fsm_is(&c->fsm, CONN_CLOSING));
+    gs_list_remove(&c->link);
+    if (c->opts->handler->conn_closed)
+        c->opts->handler->conn_closed(c->opts->handler);
+    gs_loop_bury(c->loop, &c->grave, bury);
+}
+
+static const struct stream_sink_ops sink_ops = { sink_room,    sink_data, sink_ended,
+                                                 sink_drained, NULL,      sink_closed };
+
+/* ---- timers ---- */
+
+/* The request is whole and its answer is being read, or should be. */
+static void
+reader_timer(struct server_conn *c)
+{
+    if (c->stream->queue.bytes == 0)
+        return; /* it caught up; watch_reader arms again when it falls behind */
+    if (c->stream->sent == c->sent_mark) {
+        conn_close(c, REASON_CLIENT_STALLED, true);
+        return;
+    }
+    c->sent_mark = c->stream->sent;
+    conn_arm(c, c->opts->body_idle_ms);
+}
+
+static void
+body_timer(struct server_conn *c)
+{
+    uint64_t idle = c->loop->now_ms - c->input_ms;
+
+    if (c->request_over) {
+        reader_timer(c);
+        return;
+    }
+    /* Waiting for our own room is not the client's fault. */
+    if (!c->request || c->request->ops->room(c->request) == 0)
+        idle = 0;
+    if (idle < c->opts->body_idle_ms) {
+        conn_arm(c, c->opts->body_idle_ms - idle);
+        return;
+    }
+    if (c->answer_state == ANSWER_AWAITED)
+        request_reset(c, REASON_BODY_TIMEOUT);
+    else
+        conn_close(c, REASON_BODY_TIMEOUT, true);
+}
+
+static void
+on_timer(struct gs_timer *t)
+{
+    struct server_conn *c = GS_CONTAINER(t, struct server_conn, timer);
+
+    switch ((enum conn_state)c->fsm.state) {
+    case CONN_IDLE:
+    case CONN_LINGER:
+        conn_close(c, REASON_IDLE, false);
+        break;
+    case CONN_HEAD:
+        conn_refuse(c, REASON_HEAD_TIMEOUT, NULL);
+        break;
+    case CONN_BUSY:
+        body_timer(c);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- life ---- */
+
+struct server_conn *
+server_accept(struct gs_loop *loop, int fd, const struct http_server_options *opts,
+              struct gs_list *conns)
+{
+    struct server_conn *c = gs_zalloc(sizeof(*c));
+
+    c->answer.ops = &answer_ops;
+    c->loop = loop;
+    c->opts = opts;
+    c->stream = stream_tcp_accept(loop, fd, &sink_ops, c);
+    if (!c->stream) {
+        gs_free(c);
+        return NULL;
+    }
+    gs_fsm_init(&c->fsm, &conn_fsm, CONN_IDLE);
+    gs_timer_init(&c->timer, on_timer);
+    gs_defer_init(&c->next, feed_rest);
+    gs_list_init(&c->grave.link);
+    gs_list_init(&c->link);
+    gs_list_push_back(conns, &c->link);
+    h1_init(&c->codec, H1_REQUESTS, opts->pool, &codec_ops, c);
+    conn_arm(c, opts->head_ms ? opts->head_ms : opts->idle_ms);
+    return c;
+}
+
+void
+server_conn_drain(struct gs_list *link)
+{
+    struct server_conn *c = GS_LIST_ENTRY(link, struct server_conn, link);
+
+    c->draining = true;
+    if (gs_fsm_is(&c->fsm, CONN_IDLE) && c->rest.len == 0)
+        conn_close(c, REASON_DRAINING, false);
+}
+
+void
+server_conn_abort(struct gs_list *link)
+{
+    conn_close(GS_LIST_ENTRY(link, struct server_conn, link), REASON_DRAINING, true);
+}
+
+int
+server_conn_fd(const struct side *answer)
+{
+    return stream_tcp_fd(conn_of(answer)->stream);
+}

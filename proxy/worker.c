@@ -1,0 +1,243 @@
+/* worker.c - one worker: its loop, its listener, the snapshot it routes by, and its drain.
+ *
+ *   publish ─▶ wake ─▶ adopt (between two turns)          drain ─▶ accept what waits, close the
+ *   listener ─▶ server_accept ─▶ outbound_begin           listener, let exchanges finish, then
+ *                                                          stop once nothing is open */
+#include "proxy/worker.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include <gossamer/alloc.h>
+#include <gossamer/log.h>
+
+#include "proxy/pool.h"
+
+/* ---- per-slot and per-service state ---- */
+
+struct endpoint_state *
+worker_endpoint(struct worker *w, const struct endpoint *e)
+{
+    struct endpoint_state *at = atomic_load_explicit(&w->endpoints[e->slot], memory_order_relaxed);
+
+    if (at && at->generation == e->generation)
+        return at;
+    if (!at) {
+        at = gs_zalloc(sizeof(*at));
+        gs_list_init(&at->idle);
+        gs_list_init(&at->waiters);
+        atomic_store_explicit(&w->endpoints[e->slot], at, memory_order_release);
+    }
+    /* The slot went to another endpoint; slots_reap saw to it that nothing of ours was left. */
+    GS_ASSERT(at->idle_count == 0);
+    GS_ASSERT(at->waiting == 0);
+    at->generation = e->generation;
+    at->slot = e->slot;
+    at->addr = e->addr;
+    at->ewma_ns = 0;
+    at->ewma_at_ns = 0;
+    return at;
+}
+
+struct service_state *
+worker_service(struct worker *w, uint32_t id)
+{
+    GS_ASSERT(id < SERVICES_MAX);
+    if (!w->services[id])
+        w->services[id] = gs_zalloc(sizeof(struct service_state));
+    return w->services[id];
+}
+
+#define SAMPLE_MS 1000
+
+/* ---- clients ---- */
+
+static void
+on_accepted(void *arg, int fd)
+{
+    struct worker *w = arg;
+
+    if (atomic_load_explicit(&w->counters.connections_open, memory_order_relaxed) >=
+        CONNECTIONS_MAX) {
+        counter_add(&w->counters.connections_refused, 1);
+        close(fd);
+        return;
+    }
+    if (!server_accept(w->loop, fd, &w->server_opts, &w->conns))
+        return;
+    counter_add(&w->counters.connections_total, 1);
+    counter_add(&w->counters.connections_open, 1);
+    if (!gs_timer_armed(&w->sample_timer))
+        gs_loop_arm(w->loop, &w->sample_timer, SAMPLE_MS);
+}
+
+static void
+on_shed(void *arg)
+{
+    counter_add(&((struct worker *)arg)->counters.connections_refused, 1);
+}
+
+/* ---- drain ---- */
+
+static void
+worker_stop(struct worker *w)
+{
+    if (w->stopped)
+        return;
+    w->stopped = true;
+    gs_loop_disarm(w->loop, &w->drain_timer);
+    gs_loop_disarm(w->loop, &w->sample_timer);
+    gs_wake_close(w->wake);
+    w->wake = NULL;
+    if (!w->opts->shared)
+        gs_loop_stop(w->loop);
+    proxy_worker_stopped(w->proxy);
+}
+
+void
+worker_conn_closed(struct worker *w)
+{
+    if (!w->draining || w->stopped || !gs_list_empty(&w->conns))
+        return;
+    pool_close(w->pool);
+    if (pool_empty(w->pool))
+        worker_stop(w);
+}
+
+static void
+on_drain_timer(struct gs_timer *t)
+{
+    struct worker *w = GS_CONTAINER(t, struct worker, drain_timer);
+
+    LOG_WARN("drain.cut", "worker=%u connections=%" PRIu64, w->index,
+             atomic_load(&w->counters.connections_open));
+    GS_LIST_EACH_SAFE(n, &w->conns)
+        server_conn_abort(n);
+}
+
+static void
+drain_start(struct worker *w)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    gs_listener_accept_waiting(w->listener); /* the kernel has let them in already */
+    gs_listener_close(w->listener);
+    w->listener = NULL;
+    GS_LIST_EACH_SAFE(n, &w->conns)
+        server_conn_drain(n);
+    gs_loop_arm(w->loop, &w->drain_timer, w->opts->drain_ms ? w->opts->drain_ms : 1);
+    worker_conn_closed(w);
+}
+
+void
+worker_drain(struct worker *w)
+{
+    atomic_store(&w->drain_asked, true);
+    gs_wake_send(w->wake);
+}
+
+static void
+on_wake(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->stopped)
+        return;
+    w->root = snapshot_adopt(w->opts->hub, w->index);
+    if (atomic_load(&w->drain_asked))
+        drain_start(w);
+}
+
+/* ---- the handler of client connections ---- */
+
+static void
+on_refused(struct http_handler *h, enum reason r)
+{
+    counter_add(&((struct worker *)(void *)h)->counters.refused[r], 1);
+}
+
+static void
+on_conn_closed(struct http_handler *h)
+{
+    struct worker *w = (struct worker *)(void *)h;
+
+    counter_sub(&w->counters.connections_open, 1);
+    worker_conn_closed(w);
+}
+
+/* Figures that only this thread can read, for whoever scrapes. Armed while there are clients, so
+ * an idle worker sleeps. */
+static void
+on_sample(struct gs_timer *t)
+{
+    struct worker *w = GS_CONTAINER(t, struct worker, sample_timer);
+
+    atomic_store_explicit(&w->counters.queued_bytes, w->loop->blocks.used_bytes,
+                          memory_order_relaxed);
+    atomic_store_explicit(&w->counters.loop_lag_us, w->loop->lag_max_us, memory_order_relaxed);
+    w->loop->lag_max_us = 0;
+    if (!gs_list_empty(&w->conns))
+        gs_loop_arm(w->loop, &w->sample_timer, SAMPLE_MS);
+}
+
+struct worker *
+worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, int fd)
+{
+    struct worker *w = gs_zalloc(sizeof(*w));
+    static const char *const names[] = { "worker0", "worker1", "worker2", "worker3" };
+
+    w->handler = (struct http_handler){ outbound_begin, on_refused, on_conn_closed };
+    w->proxy = p;
+    w->opts = o;
+    w->index = index;
+    w->loop = o->shared ? o->shared
+                        : gs_loop_new(index < GS_COUNT(names) ? names[index] : "worker",
+                                      o->seed + index + 1);
+    w->stats = stat_table_new();
+    w->h1 = h1_pool_new();
+    w->server_opts = (struct http_server_options){ .handler = &w->handler,
+                                                   .pool = w->h1,
+                                                   .head_ms = o->head_ms,
+                                                   .idle_ms = o->idle_ms,
+                                                   .body_idle_ms = o->body_idle_ms,
+                                                   .via = "gossamer" };
+    gs_list_init(&w->conns);
+    w->pool = pool_new(w);
+    w->endpoints = gs_calloc(SLOTS_MAX, sizeof(*w->endpoints));
+    w->services = gs_calloc(SERVICES_MAX, sizeof(struct service_state *));
+    w->wake = gs_wake_new(w->loop, on_wake, w);
+    gs_timer_init(&w->drain_timer, on_drain_timer);
+    gs_timer_init(&w->sample_timer, on_sample);
+    w->root = snapshot_adopt(o->hub, index);
+    w->listener =
+        gs_listener_new(w->loop, fd, &(struct gs_listener_events){ on_accepted, on_shed, w });
+    return w;
+}
+
+void
+worker_run(struct worker *w)
+{
+    gs_loop_run(w->loop);
+}
+
+void
+worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    GS_ASSERT(w->stopped);
+    if (!w->opts->shared)
+        gs_loop_free(w->loop);
+    pool_free(w->pool);
+    exchange_pool_free(w);
+    h1_pool_free(w->h1);
+    stat_table_free(w->stats);
+    for (uint32_t i = 0; i < SLOTS_MAX; i++)
+        gs_free(atomic_load(&w->endpoints[i]));
+    for (uint32_t i = 0; i < SERVICES_MAX; i++)
+        gs_free(w->services[i]);
+    gs_free(w->endpoints);
+    gs_free(w->services);
+    gs_free(w);
+}

@@ -1,0 +1,134 @@
+/* worker.h - what the files of the data path share: one worker and what hangs on it. */
+#pragma once
+
+#include <gossamer/h1.h>
+#include <gossamer/http.h>
+#include <gossamer/listener.h>
+#include <gossamer/proxy.h>
+
+struct exchange;
+struct pool;
+
+/* What one worker knows of one slot. Kept over snapshots; dropped when the slot's generation
+ * moved on. */
+struct endpoint_state {
+    uint32_t generation;
+    uint32_t slot;
+    struct gs_addr addr;
+    double ewma_ns; /* peak EWMA of the time to an answer's head */
+    uint64_t ewma_at_ns;
+    _Atomic uint64_t ewma_us; /* the same, for readers */
+    /* pool.c's */
+    struct gs_list idle;    /* client_conn.by_endpoint, most recently used first */
+    struct gs_list waiters; /* pool_waiter.link, first come first served */
+    uint32_t idle_count, connecting, waiting;
+};
+
+/* What one worker knows of one service id. */
+struct service_state {
+    uint64_t weyl[4]; /* by rule number mod 4: the fraction that picks a backend */
+    bool seeded;
+    double retry_tokens; /* see retry.c */
+    uint64_t retry_at_ms;
+};
+
+struct worker_counters { /* written by the worker, relaxed */
+    _Atomic uint64_t connections_total, connections_open, connections_refused;
+    _Atomic uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
+    _Atomic uint64_t refused[REASON_COUNT];
+    _Atomic uint64_t exchanges_open, retries, retries_denied;
+    _Atomic uint64_t queued_bytes, loop_lag_us;
+};
+
+struct worker {
+    struct http_handler handler; /* first: begin() gets it */
+    struct proxy *proxy;
+    const struct proxy_options *opts;
+    struct gs_loop *loop;
+    uint32_t index;
+    struct snapshot *root; /* what it routes by in this turn */
+    struct stat_table *stats;
+    struct h1_pool *h1;
+    struct http_server_options server_opts;
+    struct gs_list conns; /* clients' */
+    struct pool *pool;
+    _Atomic(struct endpoint_state *) *endpoints; /* SLOTS_MAX, made on first use */
+    struct service_state **services;             /* SERVICES_MAX, made on first use */
+    struct exchange *free_exchanges;
+    uint32_t free_exchange_count;
+    struct gs_listener *listener;
+    struct gs_wake *wake;
+    struct gs_timer drain_timer;
+    struct gs_timer sample_timer;
+    bool draining, stopped;
+    _Atomic bool drain_asked;
+    struct worker_counters counters;
+};
+
+static inline void
+counter_add(_Atomic uint64_t *c, uint64_t n)
+{
+    stat_add(c, n);
+}
+
+static inline void
+counter_sub(_Atomic uint64_t *c, uint64_t n)
+{
+    stat_add(c, -n);
+}
+
+/* worker.c */
+struct worker *worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, int fd);
+void worker_run(struct worker *w);   /* until stopped; not with a shared loop */
+void worker_drain(struct worker *w); /* any thread */
+void worker_free(struct worker *w);
+struct endpoint_state *worker_endpoint(struct worker *w, const struct endpoint *e);
+struct service_state *worker_service(struct worker *w, uint32_t id);
+void worker_conn_closed(struct worker *w); /* draining may be over */
+
+/* proxy.c */
+void proxy_worker_stopped(struct proxy *p);
+
+/* outbound.c: from our applications; http_handler.begin */
+struct side *outbound_begin(struct http_handler *handler, struct side *answer, struct head *h);
+
+/* exchange.c */
+struct exchange_route {            /* where a request goes, as decided by outbound.c */
+    const struct service *service; /* whose policy it is under */
+    const struct service *target;  /* whose endpoints are used */
+    const struct subset *subset;
+    uint64_t timeout_ms;
+};
+struct side *exchange_begin(struct worker *w, struct side *answer, struct head *h,
+                            const struct exchange_route *route);
+/* A request that goes nowhere: answered by the reason. */
+struct side *exchange_refuse(struct worker *w, struct side *answer, struct head *h,
+                             const struct exchange_route *route, enum reason r,
+                             const char *details);
+void exchange_pool_free(struct worker *w);
+
+/* route.c */
+/* The backend of a rule for this request: by weight, spread evenly over any run of requests. */
+const struct route_backend *route_pick_backend(struct worker *w, const struct service *s,
+                                               uint32_t rule);
+
+/* balance.c */
+/* An endpoint of the subset that is none of `tried` if possible; NULL if there is none at all. */
+const struct endpoint *balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried,
+                                    uint32_t tried_count);
+void balance_failed(struct worker *w, const struct endpoint *e);
+void balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns);
+
+/* retry.c */
+enum retry_cause { RETRY_CONNECT, RETRY_RESET, RETRY_STALE };
+void retry_earn(struct worker *w, uint32_t service);  /* once per request */
+bool retry_spend(struct worker *w, uint32_t service); /* may this service retry now? */
+
+/* inbound.c: the inbound stage of a request whose instance is on this node */
+struct inbound_call {
+    struct stat_cell *cell; /* NULL: not open */
+    uint64_t begun_ns;
+};
+enum reason inbound_open(struct inbound_call *call, struct worker *w, const struct service *s,
+                         const struct subset *sub, const struct endpoint *e);
+void inbound_close(struct inbound_call *call, struct worker *w, unsigned status, enum reason r);
