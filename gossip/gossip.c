@@ -180,7 +180,7 @@ static gs_err
 draft_all(const struct gossip *g, const struct gossip_op *ops, size_t n, struct draft *drafts,
           struct gs_why *why)
 {
-    size_t bytes = 0, fresh = 1; /* the list of members */
+    size_t bytes = 0, fresh = n > 1; /* the list of members */
 
     for (size_t i = 0; i < n; i++) {
         gs_err e = draft_op(g, &ops[i], &drafts[i], why);

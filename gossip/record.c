@@ -1,8 +1,8 @@
 /* record.c - what becomes of one more version of a key. Start reading at record_merge().
  *
- *        higher than the present one          lower, an ancestor of one we have     lower, not so
- *     ──▶ it is present, the former            ──▶ STALE (from our own disk:         ──▶ CONFLICT,
- *         one joins the ring          NEWS         it joins the ring)                    in the ring
+ *        higher than the present one     lower, an ancestor of one we have     lower, not so
+ *     ──▶ it is present, the former one    ──▶ STALE (from our own disk: it      ──▶ CONFLICT,
+ *         joins the ring          NEWS         joins the ring)                       in the ring
  *
  * A version names the hash of the one it replaced and, shorter, those before: so of two versions
  * anybody can tell whether one was made in sight of the other, without having those in between.

@@ -247,7 +247,7 @@ send_body(struct exchange *x)
         up->ops->trailers(up, x->trailers);
     if (x->request_over)
         up->ops->end(up);
-    if (!x->idempotent && x->body.len > 0) {
+    if ((!x->idempotent && x->body.len > 0) || x->body.len > REPLAY_BYTES_MAX) {
         gs_buf_fini(&x->body); /* it will not be sent again */
         x->body_whole = false;
     }
@@ -377,15 +377,17 @@ request_head(struct side *to, struct head *h)
     GS_UNREACHABLE("a request's head comes by begin");
 }
 
-/* Keep body bytes for sending later or again; beyond the cap there is no again. */
+/* Keep body bytes for sending later or again; beyond REPLAY_BYTES_MAX there is no again. What one
+ * read brought may exceed that while nobody takes it: room() was asked before, for other bytes. */
 static void
 keep_body(struct exchange *x, struct gs_slice bytes)
 {
     if (!x->body_whole)
         return;
-    if (gs_buf_put_slice(&x->body, bytes) == GS_E_OK)
+    if (gs_fsm_is(&x->fsm, X_WAITING) || x->body.len + bytes.len <= REPLAY_BYTES_MAX) {
+        GS_ASSERT(gs_buf_put_slice(&x->body, bytes) == GS_E_OK);
         return;
-    GS_ASSERT(!gs_fsm_is(&x->fsm, X_WAITING)); /* room() keeps it within the cap */
+    }
     gs_buf_fini(&x->body);
     x->body_whole = false;
 }
@@ -465,7 +467,7 @@ request_room(struct side *to)
     struct side *up = x->attempt.upstream;
 
     if (gs_fsm_is(&x->fsm, X_WAITING))
-        return REPLAY_BYTES_MAX - x->body.len;
+        return x->body.len < REPLAY_BYTES_MAX ? REPLAY_BYTES_MAX - x->body.len : 0;
     return up ? up->ops->room(up) : 0;
 }
 
@@ -616,7 +618,7 @@ exchange_new(struct worker *w, struct side *answer, const struct head *h)
     x->chunked = h->framing == FRAMING_CHUNKED;
     x->bodyless = h->framing == FRAMING_NONE;
     x->body_whole = true;
-    gs_buf_init(&x->body, REPLAY_BYTES_MAX);
+    gs_buf_init(&x->body, REPLAY_BYTES_MAX + LOOP_SCRATCH_BYTES);
     gs_list_init(&x->attempt.waiter.link);
     x->attempt.waiter.ready = on_ready;
     gs_timer_init(&x->timer, on_timer);

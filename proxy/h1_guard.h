@@ -20,8 +20,9 @@ struct h1_guard {
 
 void h1_guard_init(struct h1_guard *g, bool answers);
 /* A head's bytes up to its end, stopping once at the end of the first line, so that the parser's
- * verdict on that line comes before ours on the next, however the bytes are split. *used: taken so far; *done: the head ended there. *patch: index
- * of a minor version digit above 1 within bytes, or SIZE_MAX (the parser must see a 1 there). */
+ * verdict on that line comes before ours on the next, however the bytes are split. *used: taken
+ * so far; *done: the head ended there. *patch: index of a minor version digit above 1 within
+ * bytes, or SIZE_MAX (the parser must see a 1 there). */
 enum reason h1_guard_head(struct h1_guard *g, struct gs_slice bytes, size_t *used, bool *done,
                           size_t *patch, struct gs_why *why);
 bool h1_guard_in_first_line(const struct h1_guard *g);

@@ -27,7 +27,7 @@ enum field_id {
     FIELD_EXPECT,
     FIELD_X_REQUEST_ID,
     FIELD_FRAMING_TWIN, /* content_length: what a lax server might read as framing */
-    FIELD_GOSSAMER, /* gossamer-*: between nodes only, never from or to applications */
+    FIELD_GOSSAMER,     /* gossamer-*: between nodes only, never from or to applications */
 };
 
 struct field {

@@ -1,7 +1,7 @@
 /* hist.h - a latency histogram of log-linear buckets: 8 per power of two, so a quantile is off by
  * at most 12.5 %. Below 8 us one bucket per microsecond, then up to 268 s; longer in the last,
- * which is open (gs_hist_upper_us is UINT64_MAX). Written by one thread with relaxed stores, read by
- * any. */
+ * which is open (gs_hist_upper_us is UINT64_MAX). Written by one thread with relaxed stores, read
+ * by any. */
 #pragma once
 
 #include <stdatomic.h>

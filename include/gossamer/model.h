@@ -4,7 +4,7 @@
  *     model_set_service, model_set_health ─┐
  *     model_on_record, model_on_transaction ┴─▶ catalog ──model_flush──▶ snapshot_publish
  *
- * Between two flushes nothing is seen by the data path, so what arrived together is seen together. */
+ * Between two flushes the data path sees nothing, so what arrived together is seen together. */
 #pragma once
 
 #include <gossamer/policy.h>
@@ -155,8 +155,13 @@ const char *model_state_text(enum model_state s); /* "active", "pending", "rejec
  * ns, name: empty means all. */
 void model_services_json(const struct model *m, struct gs_slice ns, struct gs_slice name,
                          struct json_out *j);
+struct model_reading {        /* what the model itself does not know of its endpoints */
+    uint64_t now_ms, wall_ms; /* the same moment on both clocks */
+    uint64_t (*ewma_us)(const void *arg, uint32_t slot); /* NULL: not known */
+    const void *arg;
+};
 void model_endpoints_json(const struct model *m, struct gs_slice ns, struct gs_slice name,
-                          uint64_t now_ms, struct json_out *j);
+                          const struct model_reading *r, struct json_out *j);
 void model_objects_json(const struct model *m, enum policy_kind kind, struct gs_slice ns,
                         struct json_out *j);
 

@@ -144,7 +144,7 @@ stat_cell_answer(struct stat_cell *c, unsigned status, enum reason r, uint64_t l
 {
     GS_ASSERT(r < REASON_COUNT);
     stat_add(&c->requests, 1);
-    /* A client that leaves is no failure of the service; an answer cut short is, whatever it was. */
+    /* A client that leaves is no failure of the service; an answer cut short is one. */
     if (status >= 500 || r == REASON_UPSTREAM_CUT || r == REASON_RESPONSE_TIMEOUT ||
         (status == 0 && r != REASON_CLIENT_LEFT))
         stat_add(&c->failed, 1);

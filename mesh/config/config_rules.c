@@ -107,8 +107,8 @@ is_loopback(const struct gs_addr *a)
 static bool
 collide(const struct gs_addr *a, const struct gs_addr *b)
 {
-    if (a->family == 0 || b->family == 0 || a->port != b->port)
-        return false;
+    if (a->family == 0 || b->family == 0 || a->port != b->port || a->port == 0)
+        return false; /* port 0: whichever is free */
     return gs_addr_eq(a, b) || is_wildcard(a) || is_wildcard(b);
 }
 

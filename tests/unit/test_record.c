@@ -1,318 +1,12 @@
-/* test_record.c - the record store: what a write does, and that merging does not depend on the
- * order of arrival. */
-#include <gossamer/gossip.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+/* test_record.c - merging does not depend on the order of arrival, loses no edit, and takes nothing
+ * hostile. */
+#include "tests/unit/nodes.h"
 
 #include <gossamer/alloc.h>
-#include <gossamer/buf.h>
 #include <gossamer/rng.h>
 #include <gossamer/seal.h>
 
-#include "gossip/record.h"
 #include "gossip/wire.h"
-
-#define WALL UINT64_C(1732000000000)
-#define KIND GOSSIP_KIND_USER
-#define NODES 4
-
-static struct gs_id
-id_of(unsigned n)
-{
-    struct gs_id id = { { 0 } };
-
-    id.bytes[0] = (uint8_t)(0xa0 + n);
-    return id;
-}
-
-static struct gossip *
-node_new(unsigned n)
-{
-    return gossip_new(&(struct gossip_options){ .self = id_of(n), .boot = 1 });
-}
-
-static struct gs_version
-put(struct gossip *g, uint64_t wall_ms, const char *key, const char *value)
-{
-    struct gossip_op op = { KIND, gs_slice_str(key), gs_slice_str(value), !value, NULL };
-    struct gossip_put_result result;
-    struct gs_why why = { "" };
-    gs_err e = gossip_put(g, 0, wall_ms, &op, 1, &result, &why);
-
-    if (e != GS_E_OK)
-        print_error("%s\n", why.text);
-    assert_int_equal(e, GS_E_OK);
-    return result.version;
-}
-
-static struct gossip_record
-get(const struct gossip *g, const char *key)
-{
-    struct gossip_record r;
-
-    assert_true(gossip_find(g, GOSSIP_OPERATOR, NULL, gs_slice_str(key), &r));
-    return r;
-}
-
-static enum gossip_merged
-give(struct gossip *to, const struct gossip_record *r)
-{
-    enum gossip_merged outcome;
-    struct gs_id sender = id_of(9);
-
-    assert_int_equal(gossip_merge(to, 0, WALL, &sender, r->bytes, &outcome, NULL), GS_E_OK);
-    return outcome;
-}
-
-static enum gossip_merged
-send(const struct gossip *from, struct gossip *to, const char *key)
-{
-    struct gossip_record r = get(from, key);
-
-    return give(to, &r);
-}
-
-static void
-assert_value(const struct gossip *g, const char *key, const char *value)
-{
-    struct gossip_record r = get(g, key);
-
-    if (!value) {
-        assert_true(r.tombstone);
-        return;
-    }
-    assert_false(r.tombstone);
-    assert_int_equal(r.value.len, strlen(value));
-    assert_memory_equal(r.value.ptr, value, r.value.len);
-}
-
-static size_t
-drain(struct gossip *g, enum gossip_event_type type)
-{
-    struct gossip_event ev;
-    size_t count = 0;
-
-    while (gossip_next_event(g, &ev))
-        count += ev.type == type;
-    return count;
-}
-
-static size_t
-conflicts(const struct gossip *g, const char *key)
-{
-    struct gossip_former former[RECORD_HISTORY_MAX];
-    size_t count = gossip_history(g, gs_slice_str(key), former, RECORD_HISTORY_MAX);
-    size_t found = 0;
-
-    for (size_t i = 0; i < count; i++)
-        found += former[i].conflict;
-    return found;
-}
-
-/* ---- writing ---- */
-
-static void
-a_write_is_one_generation_later(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gs_version first = put(g, WALL, "a", "1");
-    struct gs_version second = put(g, WALL + 1, "a", "2");
-    struct gossip_record r;
-
-    (void)state;
-    assert_int_equal(first.generation, 1);
-    assert_int_equal(first.hlc, WALL << 16);
-    assert_true(gs_id_eq(&first.writer, &(struct gs_id){ { 0xa0 } }));
-    assert_int_equal(second.generation, 2);
-    r = get(g, "a");
-    assert_int_equal(r.born_hlc, first.hlc);
-    assert_int_equal(r.transaction, 0);
-    gossip_check(g);
-    gossip_free(g);
-}
-
-static void
-the_same_value_is_no_new_version(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip_op op = { KIND, GS_SLICE("a"), GS_SLICE("1"), false, NULL };
-    struct gossip_put_result result;
-
-    (void)state;
-    assert_int_equal(gossip_put(g, 0, WALL, &op, 1, &result, NULL), GS_E_OK);
-    assert_false(result.unchanged);
-    assert_int_equal(drain(g, GOSSIP_EVENT_RECORD), 1);
-    assert_int_equal(gossip_put(g, 0, WALL + 1, &op, 1, &result, NULL), GS_E_OK);
-    assert_true(result.unchanged);
-    assert_int_equal(result.version.generation, 1);
-    assert_int_equal(drain(g, GOSSIP_EVENT_RECORD), 0);
-    gossip_free(g);
-}
-
-static void
-a_deleted_object_starts_a_new_life(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gs_version again;
-
-    (void)state;
-    (void)put(g, WALL, "a", "1");
-    (void)put(g, WALL + 1, "a", NULL);
-    assert_value(g, "a", NULL);
-    again = put(g, WALL + 2, "a", "1");
-    assert_int_equal(again.generation, 3); /* above its tombstone, or it would lose to it */
-    assert_int_equal(get(g, "a").born_hlc, again.hlc);
-    gossip_free(g);
-}
-
-static void
-if_version_guards_all_of_a_transaction(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gs_version old = put(g, WALL, "a", "1");
-    struct gs_version none = { 0 };
-    struct gs_version now = put(g, WALL, "a", "2");
-    struct gossip_op ops[2] = {
-        { KIND, GS_SLICE("b"), GS_SLICE("1"), false, &none },
-        { KIND, GS_SLICE("a"), GS_SLICE("3"), false, &old },
-    };
-    struct gossip_put_result results[2];
-    struct gossip_record r;
-    struct gs_why why;
-
-    (void)state;
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, &why), GS_E_CONFLICT);
-    assert_non_null(strstr(why.text, "a was changed meanwhile"));
-    assert_false(gossip_find(g, GOSSIP_OPERATOR, NULL, GS_SLICE("b"), &r));
-    ops[1].if_version = &now;
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, &why), GS_E_OK);
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 1, results, &why), GS_E_CONFLICT); /* b is there */
-    gossip_free(g);
-}
-
-static void
-bad_transactions_change_nothing(void **state)
-{
-    struct gossip *g = node_new(0);
-    static char big[RECORD_VALUE_MAX + 1];
-    struct gossip_op ops[2] = {
-        { KIND, GS_SLICE("a"), GS_SLICE("1"), false, NULL },
-        { KIND, GS_SLICE("a"), GS_SLICE("2"), false, NULL },
-    };
-    struct gossip_put_result results[2];
-    struct gossip_counters c;
-
-    (void)state;
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, NULL), GS_E_INVALID);
-    ops[1] = (struct gossip_op){ KIND, GS_SLICE("b"), GS_SLICE_NONE, true, NULL };
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, NULL), GS_E_NOT_FOUND);
-    ops[1] = (struct gossip_op){ KIND, GS_SLICE("b"), gs_slice(big, sizeof(big)), false, NULL };
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, NULL), GS_E_LIMIT);
-    ops[1].key = gs_slice(big, RECORD_KEY_MAX + 1);
-    ops[1].value.len = 1;
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, NULL), GS_E_LIMIT);
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 0, results, NULL), GS_E_LIMIT);
-    gossip_counters(g, &c);
-    assert_int_equal(c.records, 0);
-    assert_false(gossip_has_event(g));
-    ops[1] =
-        (struct gossip_op){ KIND, GS_SLICE("b"), gs_slice(big, RECORD_VALUE_MAX), false, NULL };
-    assert_int_equal(gossip_put(g, 0, WALL, ops, 2, results, NULL), GS_E_OK);
-    gossip_check(g);
-    gossip_free(g);
-}
-
-/* ---- transactions ---- */
-
-static void
-put_pair(struct gossip *g, uint64_t wall_ms, const char *value)
-{
-    struct gossip_op ops[2] = {
-        { KIND, GS_SLICE("a"), gs_slice_str(value), false, NULL },
-        { KIND, GS_SLICE("b"), gs_slice_str(value), false, NULL },
-    };
-    struct gossip_put_result results[2];
-
-    assert_int_equal(gossip_put(g, 0, wall_ms, ops, 2, results, NULL), GS_E_OK);
-}
-
-static void
-a_transaction_lists_its_members(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip_event ev;
-    uint64_t id;
-
-    (void)state;
-    put_pair(g, WALL, "1");
-    id = get(g, "a").transaction;
-    assert_int_not_equal(id, 0);
-    assert_int_equal(get(g, "b").transaction, id);
-    assert_int_equal(get(g, "b").transaction_count, 2);
-    assert_true(gossip_next_event(g, &ev));
-    assert_int_equal(ev.type, GOSSIP_EVENT_RECORD);
-    assert_true(gossip_next_event(g, &ev));
-    assert_int_equal(ev.type, GOSSIP_EVENT_RECORD);
-    assert_true(gossip_next_event(g, &ev));
-    assert_int_equal(ev.type, GOSSIP_EVENT_TRANSACTION);
-    assert_int_equal(ev.transaction.id, id);
-    assert_int_equal(ev.transaction.count, 2);
-    assert_memory_equal(ev.transaction.members[1].key.ptr, "b", 1);
-    assert_true(gs_digest_eq(&ev.transaction.members[1].hash, &(struct gs_digest){ 0 }) == false);
-    assert_false(gossip_next_event(g, &ev));
-    gossip_free(g);
-}
-
-static void
-the_list_goes_with_its_last_member(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip_counters c;
-
-    (void)state;
-    put_pair(g, WALL, "1");
-    (void)put(g, WALL, "a", "2");
-    gossip_counters(g, &c);
-    assert_int_equal(c.records, 3);
-    (void)put(g, WALL, "b", "2");
-    gossip_counters(g, &c);
-    assert_int_equal(c.records, 2);
-    assert_int_equal(drain(g, GOSSIP_EVENT_TRANSACTION), 0); /* it went before it was told */
-    gossip_check(g);
-    gossip_free(g);
-}
-
-static void
-a_list_that_came_late_is_not_kept(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip *other = node_new(1);
-    struct gossip_record r;
-    size_t at = 0;
-    bool seen = false;
-
-    (void)state;
-    put_pair(g, WALL, "1");
-    while (gossip_next_record(g, &at, &r)) {
-        if (r.kind < GOSSIP_KIND_USER) {
-            seen = true;
-            (void)put(other, WALL, "a", "x");
-            (void)put(other, WALL, "a", "y");
-            (void)put(other, WALL, "b", "x");
-            (void)put(other, WALL, "b", "y");
-            assert_int_equal(give(other, &r), GOSSIP_STALE);
-        }
-    }
-    assert_true(seen);
-    gossip_free(g);
-    gossip_free(other);
-}
 
 /* ---- merging ---- */
 
@@ -455,30 +149,6 @@ heap_fill(struct heap *h, struct gs_rng *rng)
         gossip_free(nodes[i]);
 }
 
-/* Present versions and conflicts, as text. */
-static void
-fingerprint(struct gossip *g, struct gs_buf *out)
-{
-    static const char *const keys[] = { "k", "l" };
-    char text[GS_VERSION_TEXT];
-
-    gs_buf_clear(out);
-    for (size_t k = 0; k < 2; k++) {
-        struct gossip_former former[RECORD_HISTORY_MAX];
-        size_t count = gossip_history(g, gs_slice_str(keys[k]), former, RECORD_HISTORY_MAX);
-        struct gossip_record r;
-
-        if (!gossip_find(g, GOSSIP_OPERATOR, NULL, gs_slice_str(keys[k]), &r))
-            continue;
-        (void)gs_buf_printf(out, "%s %s\n", keys[k], gs_version_text(&r.version, text));
-        for (size_t i = 0; i < count; i++) {
-            if (former[i].conflict)
-                (void)gs_buf_printf(out, "  lost %s\n",
-                                    gs_version_text(&former[i].record.version, text));
-        }
-    }
-}
-
 static void
 merge_shuffled(const struct heap *h, struct gs_rng *rng, struct gs_buf *out)
 {
@@ -601,29 +271,6 @@ no_update_is_lost(void **state)
 
 /* ---- hostile and broken input ---- */
 
-static struct version *
-forge(uint64_t generation, uint64_t hlc)
-{
-    struct wire_record w = { .r = {
-                                 .class = GOSSIP_OPERATOR,
-                                 .kind = KIND,
-                                 .key = GS_SLICE("k"),
-                                 .value = GS_SLICE("forged"),
-                                 .version = { generation, hlc, id_of(6) },
-                             } };
-    struct version *v;
-
-    assert_int_equal(version_make(&w, &v), GS_E_OK);
-    return v;
-}
-
-static void
-offer(struct gossip *g, struct version *v, enum gossip_merged expected)
-{
-    assert_int_equal(give(g, &v->r), expected);
-    version_free(v);
-}
-
 static void
 absurd_generations_are_refused_and_named(void **state)
 {
@@ -740,222 +387,74 @@ golden_record(void **state)
     version_free(v);
 }
 
-/* ---- events ---- */
-
 static void
-a_changed_key_waits_in_line_once(void **state)
+golden_list_of_members(void **state)
 {
-    struct gossip *g = node_new(0);
-    struct gossip_event ev;
+    static const char expected[] =
+        "\x92\x85\x01\xc4\x01"
+        "a\x02\x01\x03\xcd\x12\x34\x04\xc4\x10\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\xc4\x10"
+        "\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x85\x01\xc4\x02"
+        "bc\x02\x02\x03\x05\x04\xc4\x10\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\xc4\x10\x09\0\0"
+        "\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    struct gossip_member members[2] = {
+        { GS_SLICE("a"), { 1, 0x1234, { { 7 } } }, { { 8 } } },
+        { GS_SLICE("bc"), { 2, 5, { { 7 } } }, { { 9 } } },
+    };
+    struct gossip_member read[2];
+    struct gs_buf out;
+    size_t count;
 
     (void)state;
-    for (int i = 0; i < 1000; i++) {
-        char value[16];
-
-        (void)snprintf(value, sizeof(value), "%d", i);
-        (void)put(g, WALL, "k", value);
-    }
-    assert_true(gossip_next_event(g, &ev));
-    assert_int_equal(ev.record.version.generation, 1000);
-    assert_false(gossip_next_event(g, &ev));
-    gossip_free(g);
+    gs_buf_init(&out, 1024);
+    assert_int_equal(wire_put_members(&out, members, 2), GS_E_OK);
+    assert_int_equal(out.len, sizeof(expected) - 1);
+    assert_memory_equal(out.ptr, expected, out.len);
+    assert_int_equal(wire_read_members(gs_buf_slice(&out), read, 2, &count), GS_E_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(gs_version_cmp(&read[1].version, &members[1].version), 0);
+    assert_int_equal(wire_read_members(gs_buf_slice(&out), read, 1, &count), GS_E_LIMIT);
+    gs_buf_fini(&out);
 }
 
 static void
-notices_are_dropped_records_are_not(void **state)
+the_store_has_a_limit(void **state)
 {
     struct gossip *g = node_new(0);
-    struct gossip_counters c;
-    char key[16];
+    struct gossip_op ops[APPLY_OBJECTS_MAX];
+    static char keys[APPLY_OBJECTS_MAX][32];
+    struct gossip_put_result results[APPLY_OBJECTS_MAX];
+    struct gossip_record forged;
+    enum gossip_merged outcome;
+    struct gs_id sender = id_of(9);
+    struct version *v;
+    struct gs_why why;
+    gs_err e = GS_E_OK;
 
     (void)state;
-    for (int i = 0; i < 500; i++) {
-        (void)snprintf(key, sizeof(key), "key%d", i);
-        (void)put(g, WALL, key, "v");
-        offer(g, forge(RECORD_GENERATION_MAX + 1, 1), GOSSIP_REFUSED);
+    for (int batch = 0; e == GS_E_OK && batch <= RECORDS_MAX / APPLY_OBJECTS_MAX; batch++) {
+        for (int i = 0; i < APPLY_OBJECTS_MAX; i++) {
+            (void)snprintf(keys[i], sizeof(keys[i]), "%d.%d", batch, i);
+            ops[i] = (struct gossip_op){ KIND, gs_slice_str(keys[i]), GS_SLICE("v"), false, NULL };
+        }
+        e = gossip_put(g, 0, WALL, ops, APPLY_OBJECTS_MAX, results, &why);
     }
-    gossip_counters(g, &c);
-    assert_int_equal(c.refused, 500);
-    assert_int_equal(c.notices_dropped, 500 - GOSSIP_NOTICES_MAX);
-    assert_int_equal(drain(g, GOSSIP_EVENT_RECORD), 500);
-    gossip_free(g);
-}
-
-/* ---- tombstones ---- */
-
-static void
-a_tombstone_lives_a_day_and_leaves_a_floor(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip *other = node_new(1);
-    struct gossip_record old, r;
-    struct gossip_op op = { KIND, GS_SLICE("k"), GS_SLICE_NONE, true, NULL };
-    struct gossip_put_result result;
-
-    (void)state;
-    (void)put(other, WALL, "k", "old");
-    assert_int_equal(send(other, g, "k"), GOSSIP_NEWS);
-    old = get(other, "k");
-    assert_int_equal(gossip_put(g, 1000, WALL + 5, &op, 1, &result, NULL), GS_E_OK);
-    assert_int_equal(gossip_deadline_ms(g), 1000 + TOMBSTONE_KEPT_MS);
-    gossip_tick(g, 1000 + TOMBSTONE_KEPT_MS - 1);
-    assert_int_equal(gossip_deadline_ms(g), 1000 + TOMBSTONE_KEPT_MS);
-    gossip_tick(g, 1000 + TOMBSTONE_KEPT_MS);
-    assert_true(gossip_find(g, GOSSIP_OPERATOR, NULL, GS_SLICE("k"), &r)); /* not told yet */
-    (void)drain(g, GOSSIP_EVENT_RECORD);
-    gossip_tick(g, 1000 + TOMBSTONE_KEPT_MS + 999); /* looked at again a second later */
-    assert_true(gossip_find(g, GOSSIP_OPERATOR, NULL, GS_SLICE("k"), &r));
-    gossip_tick(g, 1000 + TOMBSTONE_KEPT_MS + 1000);
-    assert_false(gossip_find(g, GOSSIP_OPERATOR, NULL, GS_SLICE("k"), &r));
-    assert_int_equal(give(g, &old), GOSSIP_STALE); /* a stale backup raises nothing */
-    assert_false(gossip_find(g, GOSSIP_OPERATOR, NULL, GS_SLICE("k"), &r));
-    assert_int_equal(drain(g, GOSSIP_EVENT_BELOW_FLOOR), 1);
+    assert_int_equal(e, GS_E_LIMIT);
+    assert_non_null(strstr(why.text, "16384"));
+    while (gossip_put(g, 0, WALL, ops, 1, results, NULL) == GS_E_OK)
+        (void)snprintf(keys[0], sizeof(keys[0]), "x%u", (unsigned)rand());
+    (void)put(g, WALL, "0.0", "edit"); /* what is there can still be changed */
+    v = forge(1, WALL << 16);
+    forged = v->r;
+    assert_int_equal(gossip_merge(g, 0, WALL, &sender, forged.bytes, &outcome, NULL), GS_E_LIMIT);
+    version_free(v);
     gossip_check(g);
     gossip_free(g);
-    gossip_free(other);
-}
-
-static void
-tombstones_have_a_budget(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip_counters c;
-    char key[16];
-
-    (void)state;
-    for (int i = 0; i < TOMBSTONES_MIN + 100; i++) {
-        (void)snprintf(key, sizeof(key), "key%d", i);
-        (void)put(g, WALL, key, "v");
-        (void)put(g, WALL, key, NULL);
-        (void)drain(g, GOSSIP_EVENT_RECORD);
-    }
-    gossip_counters(g, &c);
-    assert_true(c.tombstones <= TOMBSTONES_MIN + 1);
-    assert_true(c.tombstones_dropped >= 99);
-    gossip_check(g);
-    gossip_free(g);
-}
-
-/* ---- persistence ---- */
-
-static void
-restore_all(const struct gossip *from, struct gossip *to)
-{
-    struct gossip_cursor c = { 0 };
-    struct gossip_frame f;
-
-    while (gossip_next_frame(from, &c, &f))
-        assert_int_equal(gossip_restore(to, 0, WALL, f.kind, f.bytes, NULL), GS_E_OK);
-}
-
-static void
-a_restart_knows_what_was_known(void **state)
-{
-    struct gossip *a = node_new(0);
-    struct gossip *b = node_new(1);
-    struct gossip *again = node_new(0);
-    struct gs_buf before, after;
-
-    (void)state;
-    gs_buf_init(&before, 65536);
-    gs_buf_init(&after, 65536);
-    put_pair(a, WALL, "1");
-    (void)put(a, WALL, "k", "0");
-    (void)send(a, b, "k");
-    (void)put(a, WALL + 1, "k", "a");
-    (void)put(b, WALL + 2, "k", "b");
-    (void)send(b, a, "k");
-    (void)put(a, WALL, "l", "1");
-    (void)put(a, WALL, "l", NULL);
-    restore_all(a, again);
-    fingerprint(a, &before);
-    fingerprint(again, &after);
-    assert_string_equal(gs_buf_cstr(&before), gs_buf_cstr(&after));
-    assert_int_equal(conflicts(again, "k"), 1);
-    assert_int_equal(gossip_hlc(again), gossip_hlc(a));
-    assert_int_equal(get(again, "b").transaction, get(a, "b").transaction);
-    assert_int_equal(drain(again, GOSSIP_EVENT_TRANSACTION), 1);
-    restore_all(a, again); /* twice is as once */
-    assert_int_equal(drain(again, GOSSIP_EVENT_RECORD), 0);
-    assert_int_equal(gossip_restore(again, 0, WALL, 99, GS_SLICE("x"), NULL), GS_E_UNSUPPORTED);
-    assert_int_equal(gossip_restore(again, 0, WALL, GOSSIP_FRAME_RECORD, GS_SLICE("x"), NULL),
-                     GS_E_MALFORMED);
-    gossip_check(again);
-    gs_buf_fini(&before);
-    gs_buf_fini(&after);
-    gossip_free(a);
-    gossip_free(b);
-    gossip_free(again);
-}
-
-static void
-the_floor_survives(void **state)
-{
-    struct gossip *g = node_new(0);
-    struct gossip *again = node_new(0);
-    struct gossip *other = node_new(1);
-
-    (void)state;
-    (void)put(other, WALL - 1, "k", "old");
-    (void)put(g, WALL, "k", "v");
-    (void)put(g, WALL, "k", NULL);
-    (void)drain(g, GOSSIP_EVENT_RECORD);
-    gossip_tick(g, TOMBSTONE_KEPT_MS);
-    restore_all(g, again);
-    assert_int_equal(send(other, again, "k"), GOSSIP_STALE);
-    gossip_free(g);
-    gossip_free(again);
-    gossip_free(other);
-}
-
-/* ---- what a node says of itself ---- */
-
-static void
-owners_records_have_one_writer(void **state)
-{
-    struct gossip *a = node_new(0);
-    struct gossip *b = node_new(1);
-    struct gossip_op op = { KIND, GS_SLICE("web:80"), GS_SLICE("1"), false, NULL };
-    struct gossip_put_result result;
-    struct gossip_record first, second;
-    struct gs_id owner = id_of(0);
-
-    (void)state;
-    assert_int_equal(gossip_put_own(a, 0, &op, &result, NULL), GS_E_OK);
-    assert_true(gossip_find(a, GOSSIP_OWNER, &owner, op.key, &first));
-    assert_int_equal(first.version.generation, 1); /* boot */
-    assert_int_equal(first.version.hlc, 1);        /* sequence */
-    assert_int_equal(give(b, &first), GOSSIP_NEWS);
-    assert_int_equal(gossip_put_own(a, 0, &op, &result, NULL), GS_E_OK);
-    assert_true(result.unchanged);
-    op.value = GS_SLICE("2");
-    assert_int_equal(gossip_put_own(a, 0, &op, &result, NULL), GS_E_OK);
-    assert_true(gossip_find(a, GOSSIP_OWNER, &owner, op.key, &second));
-    assert_int_equal(give(b, &second), GOSSIP_NEWS);
-    op.remove = true;
-    assert_int_equal(gossip_put_own(a, 0, &op, &result, NULL), GS_E_OK);
-    assert_true(gossip_find(a, GOSSIP_OWNER, &owner, op.key, &second));
-    assert_int_equal(give(b, &second), GOSSIP_NEWS);
-    assert_true(gossip_find(b, GOSSIP_OWNER, &owner, op.key, &second));
-    assert_true(second.tombstone);
-    assert_false(gossip_find(b, GOSSIP_OPERATOR, NULL, op.key, &second)); /* another name space */
-    gossip_check(b);
-    gossip_free(a);
-    gossip_free(b);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_write_is_one_generation_later),
-        cmocka_unit_test(the_same_value_is_no_new_version),
-        cmocka_unit_test(a_deleted_object_starts_a_new_life),
-        cmocka_unit_test(if_version_guards_all_of_a_transaction),
-        cmocka_unit_test(bad_transactions_change_nothing),
-        cmocka_unit_test(a_transaction_lists_its_members),
-        cmocka_unit_test(the_list_goes_with_its_last_member),
-        cmocka_unit_test(a_list_that_came_late_is_not_kept),
         cmocka_unit_test(the_later_generation_wins_whatever_the_clocks),
         cmocka_unit_test(the_loser_of_a_concurrent_write_is_kept),
         cmocka_unit_test(an_ancestor_is_known_over_a_gap),
@@ -967,13 +466,8 @@ main(void)
         cmocka_unit_test(every_altered_byte_is_refused_or_another_record),
         cmocka_unit_test(unknown_fields_are_kept),
         cmocka_unit_test(golden_record),
-        cmocka_unit_test(a_changed_key_waits_in_line_once),
-        cmocka_unit_test(notices_are_dropped_records_are_not),
-        cmocka_unit_test(a_tombstone_lives_a_day_and_leaves_a_floor),
-        cmocka_unit_test(tombstones_have_a_budget),
-        cmocka_unit_test(a_restart_knows_what_was_known),
-        cmocka_unit_test(the_floor_survives),
-        cmocka_unit_test(owners_records_have_one_writer),
+        cmocka_unit_test(golden_list_of_members),
+        cmocka_unit_test(the_store_has_a_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

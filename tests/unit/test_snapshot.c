@@ -232,8 +232,7 @@ test_threads(void **state)
     }
     snapshot_reap(shared_hub);
     print_message("%llu published, %llu pins and unpins, at most %zu roots alive\n",
-                  (unsigned long long)rounds,
-                  (unsigned long long)atomic_load(&operations), most);
+                  (unsigned long long)rounds, (unsigned long long)atomic_load(&operations), most);
     assert_true(atomic_load(&operations) > 0);
     assert_int_equal(snapshot_live_roots(shared_hub), 1);
     snapshot_hub_free(shared_hub);

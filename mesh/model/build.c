@@ -1,0 +1,387 @@
+/* build.c - from the catalog to the blobs the data path reads. A blob is rebuilt when, and only
+ * when, the hash of everything it is made of changed: dependencies need no bookkeeping, and a
+ * change of one service's health leaves all other blobs the very same memory. */
+#include "mesh/model/catalog.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <gossamer/alloc.h>
+#include <gossamer/buf.h>
+#include <gossamer/log.h>
+#include <gossamer/stats.h>
+
+#include "mesh/model/re2.h"
+
+#define PLAN_BYTES_MAX (16u << 20)
+
+/* ---- plans ---- */
+
+static void
+plan_u64(struct gs_buf *b, uint64_t v)
+{
+    (void)gs_buf_put(b, &v, sizeof(v));
+}
+
+static void
+plan_text(struct gs_buf *b, struct gs_slice s)
+{
+    plan_u64(b, s.len);
+    (void)gs_buf_put_slice(b, s);
+}
+
+static void
+plan_instances(struct gs_buf *b, const struct catalog_service *s)
+{
+    for (size_t i = 0; i < s->instance_count; i++) {
+        const struct catalog_instance *at = &s->instances[i];
+        char text[GS_ADDR_TEXT];
+
+        plan_text(b, gs_slice_str(gs_addr_text(&at->addr, text)));
+        plan_u64(b, at->tier);
+        plan_u64(b, at->label_count);
+        for (uint32_t l = 0; l < at->label_count; l++) {
+            plan_text(b, at->labels[l].name);
+            plan_text(b, at->labels[l].value);
+        }
+    }
+}
+
+static void
+plan_subsets(struct gs_buf *b, const struct model *m, const struct catalog_service *s)
+{
+    const struct dr_subset *subsets[SUBSETS_MAX];
+    size_t count = resolve_subsets(m, s, subsets);
+
+    plan_u64(b, count);
+    for (size_t i = 0; i < count; i++) {
+        plan_text(b, subsets[i]->name.text);
+        plan_u64(b, subsets[i]->label_count);
+        for (size_t l = 0; l < subsets[i]->label_count; l++) {
+            plan_text(b, subsets[i]->labels[l].name);
+            plan_text(b, subsets[i]->labels[l].value);
+        }
+    }
+}
+
+static void
+plan_policy(struct gs_buf *b, const struct model *m, const struct catalog_service *s)
+{
+    const struct object *o = resolve_policy(m, s);
+    const struct virtual_service *vs;
+    size_t at;
+
+    plan_u64(b, o != NULL);
+    if (!o)
+        return;
+    GS_ASSERT(o->active && o->active->object);
+    vs = &o->active->object->vs;
+    at = vs->host_count;
+    plan_text(b, o->key);
+    (void)gs_buf_put(b, &o->active->hash, sizeof(o->active->hash));
+    for (size_t i = 0; i < vs->rule_count; i++) {
+        for (size_t k = 0; k < vs->rules[i].destination_count; k++) {
+            struct resolved r = resolve_destination(m, &vs->rules[i].destinations[k],
+                                                    o->active->hosts[at++], o->ns, s->port);
+
+            plan_u64(b, r.service ? r.service->id : UINT32_MAX);
+            plan_u64(b, r.subset);
+        }
+    }
+    GS_ASSERT(at == o->active->host_count);
+}
+
+void
+build_plan(const struct model *m, const struct catalog_service *s, uint64_t plan[2])
+{
+    struct gs_buf b;
+
+    gs_buf_init(&b, PLAN_BYTES_MAX);
+    plan_u64(&b, s->id);
+    plan_instances(&b, s);
+    plan_subsets(&b, m, s);
+    plan_policy(&b, m, s);
+    GS_ASSERT(!b.failed);
+    plan[0] = gs_hash(b.ptr, b.len, 1);
+    plan[1] = gs_hash(b.ptr, b.len, 2);
+    gs_buf_fini(&b);
+}
+
+/* ---- endpoints and subsets ---- */
+
+static const struct label *
+copy_labels(struct gs_arena *a, const struct catalog_instance *i)
+{
+    struct label *labels = gs_arena_alloc(a, (i->label_count + 1) * sizeof(*labels));
+
+    for (uint32_t l = 0; l < i->label_count; l++) {
+        labels[l].name = gs_arena_copy(a, i->labels[l].name);
+        labels[l].value = gs_arena_copy(a, i->labels[l].value);
+    }
+    return labels;
+}
+
+static gs_err
+slot_of(struct model *m, const struct catalog_service *s, const struct gs_addr *addr,
+        uint32_t *slot)
+{
+    char address[GS_ADDR_TEXT];
+    struct gs_buf key;
+    gs_err e;
+
+    gs_buf_init(&key, 1024);
+    (void)gs_buf_printf(&key, "%.*s/%.*s:%u/%s", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name),
+                        s->port, gs_addr_text(addr, address));
+    e = key.failed ? GS_E_LIMIT : slots_get(m->o.slots, gs_buf_slice(&key), slot);
+    gs_buf_fini(&key);
+    return e;
+}
+
+/* Returns, by index of instance, where its endpoint is; NULL for one that got no slot. */
+static const struct endpoint **
+build_endpoints(struct model *m, const struct catalog_service *s, struct service_blob *b)
+{
+    struct gs_arena *a = &b->arena;
+    struct endpoint *out = gs_arena_alloc(a, (s->instance_count + 1) * sizeof(*out));
+    const struct endpoint **of = gs_calloc(s->instance_count + 1, sizeof(const struct endpoint *));
+    struct gs_slice node = gs_arena_copy(a, m->o.node);
+    struct gs_slice zone = gs_arena_copy(a, m->o.zone);
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < s->instance_count; i++) {
+        const struct catalog_instance *from = &s->instances[i];
+        uint32_t slot;
+
+        if (slot_of(m, s, &from->addr, &slot) != GS_E_OK) {
+            LOG_ERROR("endpoint.left_out", "service=%.*s why=\"all %d slots are taken\"",
+                      GS_SLICE_FMT(s->name), SLOTS_MAX);
+            continue;
+        }
+        out[count] = (struct endpoint){
+            .addr = from->addr,
+            .slot = slot,
+            .generation =
+                atomic_load_explicit(&slots_at(m->o.slots, slot)->generation, memory_order_relaxed),
+            .tier = from->tier,
+            .local = true,
+            .node = node,
+            .zone = zone,
+            .labels = copy_labels(a, from),
+            .label_count = from->label_count,
+        };
+        of[i] = &out[count++];
+    }
+    GS_ASSERT(count <= s->instance_count);
+    b->service.endpoints = out;
+    b->service.endpoint_count = count;
+    return of;
+}
+
+static bool
+is_in(const struct catalog_service *s, const struct dr_subset *subset, size_t i)
+{
+    return !subset || catalog_selects(subset->labels, subset->label_count, &s->instances[i]);
+}
+
+/* The best tier that has anybody; pending ones were never published. */
+static enum endpoint_tier
+best_tier(const struct catalog_service *s, const struct dr_subset *subset,
+          const struct endpoint *const *of)
+{
+    enum endpoint_tier best = TIER_PENDING;
+
+    for (size_t i = 0; i < s->instance_count; i++) {
+        if (of[i] && of[i]->tier < best && is_in(s, subset, i))
+            best = of[i]->tier;
+    }
+    return best;
+}
+
+static uint32_t
+stat_cell(struct model *m, const struct catalog_service *s, struct gs_slice subset,
+          enum stat_direction direction)
+{
+    struct stat_label label = {
+        .ns = s->ns, .service = s->name, .subset = subset, .port = s->port, .direction = direction
+    };
+
+    return stat_names_get(m->o.stat_names, &label);
+}
+
+static void
+build_subset(struct model *m, const struct catalog_service *s, const struct dr_subset *from,
+             const struct endpoint *const *of, struct gs_arena *a, struct subset *out)
+{
+    enum endpoint_tier best = best_tier(s, from, of);
+    const struct endpoint **list =
+        gs_arena_alloc(a, (s->instance_count + 1) * sizeof(const struct endpoint *));
+
+    *out = (struct subset){ .name = from ? gs_arena_copy(a, from->name.text) : GS_SLICE(""),
+                            .endpoints = list,
+                            .panic = best == TIER_UNHEALTHY };
+    for (size_t i = 0; i < s->instance_count; i++) {
+        if (best != TIER_PENDING && of[i] && of[i]->tier == best && is_in(s, from, i))
+            list[out->count++] = of[i];
+    }
+    GS_ASSERT(out->count <= s->instance_count);
+    GS_ASSERT(!out->panic || out->count > 0);
+    out->stat_out = stat_cell(m, s, out->name, STAT_OUTBOUND);
+    out->stat_in = stat_cell(m, s, out->name, STAT_INBOUND);
+}
+
+static void
+build_subsets(struct model *m, const struct catalog_service *s, struct service_blob *b)
+{
+    const struct dr_subset *from[SUBSETS_MAX];
+    size_t count = resolve_subsets(m, s, from);
+    struct subset *out = gs_arena_alloc(&b->arena, (count + 1) * sizeof(*out));
+    const struct endpoint **of = build_endpoints(m, s, b);
+
+    GS_ASSERT(count < SUBSETS_MAX);
+    build_subset(m, s, NULL, of, &b->arena, &out[SUBSET_ALL]);
+    for (size_t i = 0; i < count; i++)
+        build_subset(m, s, from[i], of, &b->arena, &out[i + 1]);
+    b->service.subsets = out;
+    b->service.subset_count = (uint32_t)count + 1;
+    gs_free(of);
+}
+
+/* ---- rules ---- */
+
+static struct gs_slice
+copy_lower(struct gs_arena *a, struct gs_slice s)
+{
+    char *out = gs_arena_bytes(a, s.len + 1);
+
+    for (size_t i = 0; i < s.len; i++)
+        out[i] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? (char)(s.ptr[i] - 'A' + 'a') : s.ptr[i];
+    out[s.len] = '\0';
+    return gs_slice(out, s.len);
+}
+
+static struct text_match
+build_text_match(struct gs_arena *a, const struct vs_text_match *from)
+{
+    struct text_match m = { .text = gs_arena_copy(a, from->text) };
+
+    switch (from->kind) {
+    case POLICY_EXACT:
+        m.kind = MATCH_EXACT;
+        break;
+    case POLICY_PREFIX:
+        m.kind = MATCH_PREFIX;
+        break;
+    case POLICY_PRESENT:
+        m.kind = MATCH_PRESENT;
+        break;
+    case POLICY_REGEX:
+        m.kind = MATCH_REGEX;
+        m.regex = gs_arena_alloc(a, sizeof(*m.regex));
+        GS_ASSERT(re2_compile(from->text, m.regex, NULL) == GS_E_OK); /* it was validated */
+        break;
+    }
+    return m;
+}
+
+static const struct route_match *
+build_matches(struct gs_arena *a, const struct vs_rule *r)
+{
+    struct route_match *out = gs_arena_zalloc(a, (r->match_count + 1) * sizeof(*out));
+
+    for (size_t i = 0; i < r->match_count; i++) {
+        const struct vs_match *from = &r->matches[i];
+        struct field_match *fields = gs_arena_zalloc(a, (from->header_count + 1) * sizeof(*fields));
+
+        for (size_t h = 0; h < from->header_count; h++) {
+            fields[h].name = copy_lower(a, from->headers[h].name);
+            fields[h].value = build_text_match(a, &from->headers[h].value);
+        }
+        out[i].name = gs_arena_copy(a, from->name);
+        if (from->has_uri)
+            out[i].uri = build_text_match(a, &from->uri);
+        out[i].fields = fields;
+        out[i].field_count = (uint32_t)from->header_count;
+    }
+    return out;
+}
+
+/* hosts: canonical ones of these destinations. An only destination gets all, whatever its
+ * weight. */
+static void
+build_backends(const struct model *m, const struct catalog_service *s, const struct object *o,
+               const struct vs_rule *from, const struct gs_slice *hosts, struct gs_arena *a,
+               struct route_rule *out)
+{
+    struct route_backend *backends =
+        gs_arena_alloc(a, (from->destination_count + 1) * sizeof(*backends));
+
+    for (size_t i = 0; i < from->destination_count; i++) {
+        const struct vs_destination *d = &from->destinations[i];
+        struct resolved r = resolve_destination(m, d, hosts[i], o->ns, s->port);
+
+        backends[i] = (struct route_backend){
+            .service = r.service ? r.service->id : UINT32_MAX,
+            .subset = r.subset,
+            .weight = from->destination_count == 1 ? 1 : d->weight,
+            .host = gs_arena_copy(a, d->host.text),
+            .subset_name = gs_arena_copy(a, d->subset.text),
+        };
+        out->weight_total += backends[i].weight;
+    }
+    GS_ASSERT(from->destination_count > 0);
+    GS_ASSERT(out->weight_total > 0);
+    out->backends = backends;
+    out->backend_count = (uint32_t)from->destination_count;
+}
+
+static void
+build_rules(const struct model *m, const struct catalog_service *s, struct service_blob *b)
+{
+    const struct object *o = resolve_policy(m, s);
+    const struct virtual_service *vs;
+    const struct gs_slice *hosts;
+    struct route_rule *out;
+    char version[GS_VERSION_TEXT];
+    const char *text;
+
+    if (!o)
+        return;
+    vs = &o->active->object->vs;
+    hosts = o->active->hosts + vs->host_count;
+    out = gs_arena_zalloc(&b->arena, (vs->rule_count + 1) * sizeof(*out));
+    for (size_t i = 0; i < vs->rule_count; i++) {
+        const struct vs_rule *from = &vs->rules[i];
+
+        out[i].name = gs_arena_copy(&b->arena, from->name);
+        out[i].matches = build_matches(&b->arena, from);
+        out[i].match_count = (uint32_t)from->match_count;
+        out[i].timeout_ms = from->timeout_ms;
+        build_backends(m, s, o, from, hosts, &b->arena, &out[i]);
+        hosts += from->destination_count;
+    }
+    GS_ASSERT(hosts == o->active->hosts + o->active->host_count);
+    b->service.rules = out;
+    b->service.rule_count = (uint32_t)vs->rule_count;
+    b->service.has_policy = true;
+    text = gs_arena_printf(&b->arena, "%s %.*s/%.*s %s", policy_kind_name(o->kind),
+                           GS_SLICE_FMT(o->ns), GS_SLICE_FMT(o->name),
+                           gs_version_text(&o->active->version, version));
+    b->service.policy = gs_slice_str(text);
+}
+
+struct service_blob *
+build_blob(struct model *m, const struct catalog_service *s)
+{
+    struct service_blob *b = service_blob_new(m->o.slots);
+
+    b->service.id = s->id;
+    b->service.ns = gs_arena_copy(&b->arena, s->ns);
+    b->service.name = gs_arena_copy(&b->arena, s->name);
+    b->service.port = s->port;
+    build_subsets(m, s, b);
+    build_rules(m, s, b);
+    GS_ASSERT(b->service.subset_count > 0);
+    GS_ASSERT(b->service.has_policy || b->service.rule_count == 0);
+    service_blob_seal(b);
+    return b;
+}

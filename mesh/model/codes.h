@@ -1,0 +1,31 @@
+/* codes.h - the stable codes of findings about manifests and policy. A number is never given to
+ * something else; those below GS0100 are of documents and the node configuration. */
+#pragma once
+
+#define CODE_POLICY_DOCUMENT "GS0101"    /* no manifest: apiVersion or kind missing, no map */
+#define CODE_POLICY_UNKNOWN "GS0102"     /* a field that does not exist */
+#define CODE_POLICY_UNSUPPORTED "GS0103" /* known upstream, but not in this version */
+#define CODE_POLICY_TYPE "GS0104"        /* a map where a list is due, a number for text, ... */
+#define CODE_POLICY_MISSING "GS0105"     /* a field that must be there */
+#define CODE_POLICY_VALUE "GS0106"       /* of the right type, but not allowed */
+#define CODE_POLICY_SUBSET "GS0107"      /* a subset that no DestinationRule defines */
+#define CODE_POLICY_HOST "GS0108"        /* a host that no service has */
+#define CODE_POLICY_KIND "GS0109"        /* a kind this version does not have */
+#define CODE_POLICY_API "GS0110"         /* an apiVersion that is not served */
+#define CODE_POLICY_NAME "GS0111"        /* metadata.name or namespace is no such name */
+#define CODE_POLICY_DUPLICATE "GS0112"   /* object, host, subset twice */
+#define CODE_POLICY_WEIGHT "GS0113"      /* weights that add up to nothing */
+#define CODE_POLICY_REGEX "GS0114"       /* a regular expression that is none, or not ours */
+#define CODE_POLICY_LIMIT "GS0115"       /* more than may be */
+#define CODE_POLICY_NEEDED "GS0116"      /* another object needs what would go */
+#define CODE_POLICY_PORT "GS0117"        /* a port that the service does not have */
+#define CODE_POLICY_NOT_FOUND "GS0118"   /* an object to delete that is not there */
+#define CODE_POLICY_SPLIT "GS0119"       /* a split that could mean several things */
+
+#define CODE_POLICY_UNREACHED "GS0201"  /* warning: a rule or match that nothing ever reaches */
+#define CODE_POLICY_TAKEN "GS0202"      /* warning: another VirtualService has that host */
+#define CODE_POLICY_EMPTY "GS0203"      /* warning: a subset that selects no endpoint */
+#define CODE_POLICY_GATEWAY "GS0204"    /* warning: bound to a gateway beside the mesh */
+#define CODE_POLICY_SHADOWED "GS0205"   /* warning: a subset of that name is defined elsewhere */
+#define CODE_POLICY_ONE_WEIGHT "GS0206" /* warning: the weight of an only destination */
+#define CODE_POLICY_PENDING "GS0207"    /* warning: stored, but not active */

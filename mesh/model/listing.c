@@ -1,0 +1,229 @@
+/* listing.c - what is there, as the JSON lists of the admin API. */
+#include <gossamer/model.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "mesh/model/catalog.h"
+
+static bool
+wanted(const struct catalog_service *s, struct gs_slice ns, struct gs_slice name)
+{
+    return (ns.len == 0 || gs_slice_eq(s->ns, ns)) && (name.len == 0 || gs_slice_eq(s->name, name));
+}
+
+static void
+write_identity(const struct catalog_service *s, struct json_out *j)
+{
+    json_kslice(j, "service", s->name);
+    json_kslice(j, "namespace", s->ns);
+    json_ku64(j, "port", s->port);
+}
+
+/* ---- services ---- */
+
+static void
+write_subset_names(const struct model *m, const struct catalog_service *s, struct json_out *j)
+{
+    const struct dr_subset *subsets[SUBSETS_MAX];
+    size_t count = resolve_subsets(m, s, subsets);
+
+    json_key(j, "subsets");
+    json_arr(j);
+    for (size_t i = 0; i < count; i++)
+        json_slice(j, subsets[i]->name.text);
+    json_arr_end(j);
+}
+
+void
+model_services_json(const struct model *m, struct gs_slice ns, struct gs_slice name,
+                    struct json_out *j)
+{
+    json_obj(j);
+    json_key(j, "services");
+    json_arr(j);
+    for (size_t i = 0; i < m->catalog.count; i++) {
+        const struct catalog_service *s = m->catalog.items[i];
+        const struct object *policy = resolve_policy(m, s);
+        uint64_t healthy = 0;
+
+        if (!wanted(s, ns, name))
+            continue;
+        for (size_t k = 0; k < s->instance_count; k++)
+            healthy += s->instances[k].tier == TIER_HEALTHY;
+        json_obj(j);
+        write_identity(s, j);
+        json_kslice(j, "protocol", s->protocol);
+        json_ku64(j, "endpoints", s->instance_count);
+        json_ku64(j, "healthy", healthy);
+        write_subset_names(m, s, j);
+        if (policy)
+            json_kslice(j, "policy", policy->key);
+        json_obj_end(j);
+    }
+    json_arr_end(j);
+    json_obj_end(j);
+}
+
+/* ---- endpoints ---- */
+
+static const char *
+tier_text(enum endpoint_tier t)
+{
+    switch (t) {
+    case TIER_HEALTHY:
+        return "healthy";
+    case TIER_UNHEALTHY:
+        return "unhealthy";
+    case TIER_DRAINING:
+        return "draining";
+    case TIER_LOST:
+        return "lost";
+    case TIER_PENDING:
+        return "pending";
+    }
+    GS_UNREACHABLE("tier");
+}
+
+/* The slot of an endpoint as the blob has it. */
+static const struct slot *
+slot_of(const struct model *m, const struct catalog_service *s, const struct gs_addr *addr)
+{
+    for (uint32_t i = 0; s->blob && i < s->blob->service.endpoint_count; i++) {
+        const struct endpoint *e = &s->blob->service.endpoints[i];
+
+        GS_ASSERT(e->slot < SLOTS_MAX);
+        if (gs_addr_eq(&e->addr, addr))
+            return slots_at(m->o.slots, e->slot);
+    }
+    return NULL;
+}
+
+/* ejected_until: seconds since 1970; null unless it is ejected now. */
+static void
+write_slot(const struct slot *slot, enum endpoint_tier tier, const struct model_reading *r,
+           struct json_out *j)
+{
+    uint64_t until = slot ? atomic_load_explicit(&slot->ejected_until_ms, memory_order_relaxed) : 0;
+
+    json_kstr(j, "state", until > r->now_ms ? "ejected" : tier_text(tier));
+    json_key(j, "ejected_until");
+    if (until > r->now_ms)
+        json_double(j, (double)(r->wall_ms + (until - r->now_ms)) / 1000);
+    else
+        json_nil(j);
+    json_ku64(j, "active", slot ? atomic_load_explicit(&slot->active, memory_order_relaxed) : 0);
+}
+
+/* "subset" is the first that selects it; "subsets" are all. */
+static void
+write_membership(const struct model *m, const struct catalog_service *s,
+                 const struct catalog_instance *i, struct json_out *j)
+{
+    const struct dr_subset *subsets[SUBSETS_MAX];
+    size_t count = resolve_subsets(m, s, subsets);
+    bool any = false;
+
+    for (size_t k = 0; k < count && !any; k++) {
+        any = catalog_selects(subsets[k]->labels, subsets[k]->label_count, i);
+        if (any)
+            json_kslice(j, "subset", subsets[k]->name.text);
+    }
+    if (!any)
+        json_kstr(j, "subset", "");
+    json_key(j, "subsets");
+    json_arr(j);
+    for (size_t k = 0; k < count; k++) {
+        if (catalog_selects(subsets[k]->labels, subsets[k]->label_count, i))
+            json_slice(j, subsets[k]->name.text);
+    }
+    json_arr_end(j);
+}
+
+static void
+write_endpoint(const struct model *m, const struct catalog_service *s,
+               const struct catalog_instance *i, const struct model_reading *r, struct json_out *j)
+{
+    const struct slot *slot = slot_of(m, s, &i->addr);
+    uint32_t number = slot ? (uint32_t)(slot - slots_at(m->o.slots, 0)) : 0;
+    char text[GS_ADDR_TEXT];
+
+    json_obj(j);
+    write_identity(s, j);
+    write_membership(m, s, i, j);
+    json_kstr(j, "address", gs_addr_text(&i->addr, text));
+    json_kslice(j, "node", m->o.node);
+    json_kslice(j, "zone", m->o.zone);
+    write_slot(slot, i->tier, r, j);
+    json_kdouble(j, "ewma_ms", slot && r->ewma_us ? (double)r->ewma_us(r->arg, number) / 1000 : 0);
+    json_key(j, "labels");
+    json_obj(j);
+    for (uint32_t l = 0; l < i->label_count; l++)
+        json_kslice(j, i->labels[l].name.ptr, i->labels[l].value);
+    json_obj_end(j);
+    json_obj_end(j);
+}
+
+void
+model_endpoints_json(const struct model *m, struct gs_slice ns, struct gs_slice name,
+                     const struct model_reading *r, struct json_out *j)
+{
+    json_obj(j);
+    json_key(j, "endpoints");
+    json_arr(j);
+    for (size_t i = 0; i < m->catalog.count; i++) {
+        const struct catalog_service *s = m->catalog.items[i];
+
+        for (size_t k = 0; wanted(s, ns, name) && k < s->instance_count; k++)
+            write_endpoint(m, s, &s->instances[k], r, j);
+    }
+    json_arr_end(j);
+    json_obj_end(j);
+}
+
+/* ---- objects ---- */
+
+static void
+write_hosts(const struct policy_object *o, struct json_out *j)
+{
+    json_key(j, "hosts");
+    json_arr(j);
+    if (o->kind == POLICY_DESTINATION_RULE)
+        json_slice(j, o->dr.host.text);
+    for (size_t i = 0; o->kind == POLICY_VIRTUAL_SERVICE && i < o->vs.host_count; i++)
+        json_slice(j, o->vs.hosts[i].text);
+    json_arr_end(j);
+}
+
+void
+model_objects_json(const struct model *m, enum policy_kind kind, struct gs_slice ns,
+                   struct json_out *j)
+{
+    struct model_object o;
+
+    json_obj(j);
+    json_key(j, "objects");
+    json_arr(j);
+    for (size_t at = 0; model_next_object(m, &at, &o);) {
+        char version[GS_VERSION_TEXT];
+
+        if ((kind != POLICY_NONE && o.kind != kind) || (ns.len > 0 && !gs_slice_eq(o.ns, ns)))
+            continue;
+        json_obj(j);
+        json_kstr(j, "kind", policy_kind_name(o.kind));
+        json_kslice(j, "namespace", o.ns);
+        json_kslice(j, "name", o.name);
+        json_kstr(j, "state", model_state_text(o.state));
+        json_kstr(j, "version", gs_version_text(&o.version, version));
+        json_ku64(j, "created_ms", gs_hlc_ms(o.born_hlc));
+        if (o.object)
+            write_hosts(o.object, j);
+        if (o.state != MODEL_ACTIVE && o.active_version.generation > 0)
+            json_kstr(j, "active_version", gs_version_text(&o.active_version, version));
+        if (o.why)
+            json_kstr(j, "why", o.why);
+        json_obj_end(j);
+    }
+    json_arr_end(j);
+    json_obj_end(j);
+}

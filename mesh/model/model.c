@@ -1,0 +1,225 @@
+/* model.c - the door: everything in model.h that is no list, analysis or split, each a line or
+ * two into the rooms behind it. The one thing done here is model_flush(). */
+#include <gossamer/model.h>
+
+#include <gossamer/alloc.h>
+#include <gossamer/buf.h>
+
+#include "mesh/model/catalog.h"
+
+struct model *
+model_new(const struct model_options *o)
+{
+    struct model *m = gs_zalloc(sizeof(*m));
+
+    GS_ASSERT(o->slots && o->hub && o->stat_names);
+    gs_arena_init(&m->arena, NULL, 0, 512);
+    m->o = *o;
+    m->o.node = gs_arena_copy(&m->arena, o->node);
+    m->o.zone = gs_arena_copy(&m->arena, o->zone);
+    m->o.ns = gs_arena_copy(&m->arena, o->ns);
+    m->o.root_ns = gs_arena_copy(&m->arena, o->root_ns);
+    catalog_init(&m->catalog);
+    objects_init(&m->objects);
+    return m;
+}
+
+void
+model_free(struct model *m)
+{
+    if (!m)
+        return;
+    catalog_fini(&m->catalog);
+    objects_fini(&m->objects);
+    gs_arena_fini(&m->arena);
+    gs_free(m);
+}
+
+/* ---- in ---- */
+
+gs_err
+model_set_service(struct model *m, const struct model_service *s, struct gs_why *why)
+{
+    return catalog_put(&m->catalog, s, why);
+}
+
+void
+model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port)
+{
+    catalog_remove(&m->catalog, ns, name, port);
+}
+
+gs_err
+model_set_health(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port,
+                 const struct gs_addr *addr, enum endpoint_tier tier)
+{
+    return catalog_set_health(&m->catalog, ns, name, port, addr, tier);
+}
+
+gs_err
+model_on_record(struct model *m, const struct model_record *r, struct gs_why *why)
+{
+    return objects_on_record(&m->objects, r, why);
+}
+
+void
+model_on_transaction(struct model *m, uint64_t id, const struct model_member *members, size_t count)
+{
+    objects_on_transaction(&m->objects, id, members, count);
+}
+
+gs_err
+model_restore(struct model *m, struct gs_slice bytes, struct gs_why *why)
+{
+    return objects_restore(&m->objects, bytes, why);
+}
+
+bool
+model_next_frame(const struct model *m, size_t *at, struct gs_buf *out)
+{
+    return objects_next_frame(&m->objects, at, out);
+}
+
+/* ---- out ---- */
+
+/* Rebuild what was built from something else. Returns how many blobs. */
+static uint32_t
+rebuild(struct model *m)
+{
+    bool all = m->objects.activity || m->catalog.changed;
+    uint32_t rebuilt = 0;
+
+    for (size_t i = 0; i < m->catalog.count; i++) {
+        struct catalog_service *s = m->catalog.items[i];
+        uint64_t plan[2];
+
+        if (!all && !s->dirty)
+            continue;
+        s->dirty = false;
+        build_plan(m, s, plan);
+        if (s->blob && plan[0] == s->plan[0] && plan[1] == s->plan[1])
+            continue;
+        memcpy(s->plan, plan, sizeof(plan));
+        GS_ASSERT(m->catalog.by_id[s->id] == s);
+        s->blob = build_blob(m, s); /* the former one is the hub's to free */
+        rebuilt++;
+    }
+    return rebuilt;
+}
+
+static uint64_t
+publish(struct model *m)
+{
+    struct catalog *c = &m->catalog;
+    struct service_blob **blobs = gs_calloc(c->id_cap + 1, sizeof(struct service_blob *));
+    struct names *names = c->changed ? build_names(m) : NULL;
+    uint32_t count = 0;
+    uint64_t seq;
+
+    for (uint32_t id = 0; id < c->id_cap; id++) {
+        if (!c->by_id[id])
+            continue;
+        GS_ASSERT(c->by_id[id]->blob);
+        blobs[id] = c->by_id[id]->blob;
+        count = id + 1;
+    }
+    GS_ASSERT(count <= c->id_cap);
+    seq = snapshot_publish(m->o.hub, blobs, count, names);
+    GS_ASSERT(seq > m->seq);
+    gs_free(blobs);
+    return seq;
+}
+
+struct model_flushed
+model_flush(struct model *m)
+{
+    struct model_flushed f = { .activated = objects_settle(&m->objects) };
+
+    if (!m->objects.activity && !m->catalog.changed && !m->catalog.dirty)
+        return f;
+    f.rebuilt = rebuild(m);
+    if (f.rebuilt > 0 || m->catalog.changed)
+        f.seq = m->seq = publish(m);
+    m->objects.activity = m->catalog.changed = m->catalog.dirty = false;
+    return f;
+}
+
+/* ---- objects ---- */
+
+bool
+model_find_object(const struct model *m, enum policy_kind kind, struct gs_slice ns,
+                  struct gs_slice name, struct model_object *out)
+{
+    char key[POLICY_KEY_TEXT];
+    const struct object *o;
+
+    if (ns.len > 63 || name.len > 253)
+        return false; /* no object is called so, and its key would not fit */
+    o = objects_find(&m->objects, gs_slice_str(policy_key(kind, ns, name, key)));
+    if (!o || !object_exists(o))
+        return false;
+    object_view(o, out);
+    return true;
+}
+
+bool
+model_next_object(const struct model *m, size_t *at, struct model_object *out)
+{
+    while (*at < m->objects.count) {
+        const struct object *o = m->objects.items[(*at)++];
+
+        if (!object_exists(o))
+            continue;
+        object_view(o, out);
+        return true;
+    }
+    return false;
+}
+
+const char *
+model_state_text(enum model_state s)
+{
+    switch (s) {
+    case MODEL_ACTIVE:
+        return "active";
+    case MODEL_PENDING:
+        return "pending";
+    case MODEL_REJECTED:
+        return "rejected";
+    }
+    GS_UNREACHABLE("model state");
+}
+
+/* ---- invariants ---- */
+
+static void
+check_services(const struct catalog *c)
+{
+    size_t ids = 0;
+
+    for (size_t i = 0; i < c->count; i++) {
+        GS_ASSERT(c->items[i]->id < c->id_cap);
+        GS_ASSERT(c->by_id[c->items[i]->id] == c->items[i]);
+        GS_ASSERT(c->items[i]->blob || c->changed);
+        GS_ASSERT(!c->items[i]->dirty || c->dirty);
+    }
+    for (uint32_t id = 0; id < c->id_cap; id++)
+        ids += c->by_id[id] != NULL;
+    GS_ASSERT(ids == c->count);
+}
+
+void
+model_check(const struct model *m)
+{
+    check_services(&m->catalog);
+    for (size_t i = 0; i < m->objects.count; i++) {
+        const struct object *o = m->objects.items[i];
+
+        GS_ASSERT(i == 0 || gs_slice_cmp(m->objects.items[i - 1]->key, o->key) < 0);
+        GS_ASSERT(o->latest || o->active);
+        GS_ASSERT(!o->active || (o->active->object && !o->active->deleted));
+        GS_ASSERT(!o->latest || o->latest->refs >= 1);
+        if (o->state == MODEL_ACTIVE && o->latest && !m->objects.changed)
+            GS_ASSERT(o->latest->deleted ? !o->active : o->active == o->latest);
+    }
+}

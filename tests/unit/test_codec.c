@@ -1,0 +1,318 @@
+/* test_codec.c - objects as record values and back, and as manifests and back. */
+#include "tests/unit/models.h"
+
+#include "mesh/model/codec.h"
+
+static const char everything[] =
+    "apiVersion: networking.istio.io/v1\n"
+    "kind: VirtualService\n"
+    "metadata:\n"
+    "  name: tools\n"
+    "  namespace: ai\n"
+    "  labels: { b: '2', a: '1' }\n"
+    "  annotations: { note: \"line\\nbreak \\u00e9\" }\n"
+    "spec:\n"
+    "  hosts: [tools, api.example.com]\n"
+    "  gateways: [mesh]\n"
+    "  http:\n"
+    "  - name: canary\n"
+    "    match:\n"
+    "    - { name: m, uri: { prefix: /a }, headers: { x: { exact: '' }, y: {}, z: { regex: a.* } } "
+    "}\n"
+    "    - { uri: { regex: '/b.*' } }\n"
+    "    - {}\n"
+    "    route:\n"
+    "    - { destination: { host: tools, subset: v2, port: { number: 80 } }, weight: 0 }\n"
+    "    - { destination: { host: tools }, weight: 100 }\n"
+    "    timeout: 90.5s\n"
+    "  - route: [{ destination: { host: tools } }]\n"
+    "---\n"
+    "apiVersion: networking.istio.io/v1\n"
+    "kind: DestinationRule\n"
+    "metadata: { name: tools, namespace: ai }\n"
+    "spec:\n"
+    "  host: tools\n"
+    "  subsets:\n"
+    "  - { name: v2, labels: { version: v2, track: '' } }\n"
+    "  - { name: all }\n";
+
+static void
+encode(const struct policy_object *o, struct gs_buf *out)
+{
+    gs_buf_init(out, OBJECT_BYTES_MAX);
+    assert_int_equal(policy_encode(o, out), GS_E_OK);
+}
+
+static struct policy_object *
+decode(const struct policy_object *like, struct gs_slice value, struct gs_arena *arena)
+{
+    char key[POLICY_KEY_TEXT];
+    struct policy_object *o;
+    struct gs_why why;
+    gs_err e = policy_decode(gs_slice_str(policy_key(like->kind, like->ns, like->name, key)), value,
+                             arena, &o, &why);
+
+    if (e != GS_E_OK)
+        print_error("%s\n", why.text);
+    assert_int_equal(e, GS_E_OK);
+    return o;
+}
+
+static void
+objects_survive_the_round_trip(void **state)
+{
+    struct reading r;
+
+    (void)state;
+    reading_init(&r, everything, strlen(everything));
+    assert_string_equal(gs_buf_cstr(&r.found), "");
+    assert_int_equal(r.m.count, 2);
+    for (size_t i = 0; i < r.m.count; i++) {
+        struct gs_arena arena;
+        struct gs_buf first, second;
+        struct policy_object *o;
+
+        gs_arena_init(&arena, NULL, 0, 1024);
+        encode(r.m.objects[i], &first);
+        o = decode(r.m.objects[i], gs_buf_slice(&first), &arena);
+        assert_true(gs_slice_eq(o->ns, r.m.objects[i]->ns));
+        assert_true(gs_slice_eq(o->name, r.m.objects[i]->name));
+        encode(o, &second);
+        assert_int_equal(first.len, second.len);
+        assert_memory_equal(first.ptr, second.ptr, first.len);
+        gs_buf_fini(&first);
+        gs_buf_fini(&second);
+        gs_arena_fini(&arena);
+    }
+    reading_fini(&r);
+}
+
+/* `get -o json | apply -f -` must change nothing. */
+static void
+exported_manifests_are_read_back_as_the_same(void **state)
+{
+    struct gs_version version = { 3, UINT64_C(1732000000000) << 16, { { 0xab } } };
+    struct reading r;
+
+    (void)state;
+    reading_init(&r, everything, strlen(everything));
+    for (size_t i = 0; i < r.m.count; i++) {
+        struct gs_buf text, before, after;
+        struct json_out j;
+        struct reading again;
+
+        gs_buf_init(&text, 65536);
+        json_init(&j, &text);
+        policy_export(r.m.objects[i], &version, version.hlc, &j);
+        assert_non_null(strstr(gs_buf_cstr(&text),
+                               "\"resourceVersion\":\"3.0193433ea8000000.ab0000000000000000000000"
+                               "00000000\""));
+        assert_non_null(
+            strstr(gs_buf_cstr(&text), "\"creationTimestamp\":\"2024-11-19T07:06:40Z\""));
+        reading_init(&again, text.ptr, text.len);
+        assert_string_equal(gs_buf_cstr(&again.found), "");
+        assert_int_equal(again.m.count, 1);
+        encode(r.m.objects[i], &before);
+        encode(again.m.objects[0], &after);
+        assert_int_equal(before.len, after.len);
+        assert_memory_equal(before.ptr, after.ptr, before.len);
+        gs_buf_fini(&text);
+        gs_buf_fini(&before);
+        gs_buf_fini(&after);
+        reading_fini(&again);
+    }
+    reading_fini(&r);
+}
+
+static void
+the_order_of_a_map_says_nothing(void **state)
+{
+    static const char other[] =
+        DR_HEAD("a") "  host: a\n  subsets: [{ name: v, labels: { b: '2', "
+                     "a: '1' } }]\n---\n" DR_HEAD(
+                         "b") "  host: a\n  subsets: [{ labels: { a: '1', b: '2' }, "
+                              "name: v }]\n";
+    struct gs_buf a, b;
+    struct reading r;
+
+    (void)state;
+    reading_init(&r, other, strlen(other));
+    assert_int_equal(r.m.count, 2);
+    encode(r.m.objects[0], &a);
+    encode(r.m.objects[1], &b);
+    assert_int_equal(a.len, b.len);
+    assert_memory_equal(a.ptr, b.ptr, a.len);
+    gs_buf_fini(&a);
+    gs_buf_fini(&b);
+    reading_fini(&r);
+}
+
+static void
+assert_hex(struct gs_slice bytes, const char *expected)
+{
+    struct gs_buf hex;
+
+    gs_buf_init(&hex, 65536);
+    for (size_t i = 0; i < bytes.len; i++)
+        (void)gs_buf_printf(&hex, "%02x", (unsigned char)bytes.ptr[i]);
+    assert_string_equal(gs_buf_cstr(&hex), expected);
+    gs_buf_fini(&hex);
+}
+
+/* The bytes of format 1. They must never change: other nodes hash and compare them. */
+static void
+golden_values(void **state)
+{
+    struct gs_buf value;
+    struct reading r;
+
+    (void)state;
+    reading_init(&r, everything, strlen(everything));
+    encode(r.m.objects[0], &value);
+    assert_hex(gs_buf_slice(&value),
+               "850194a161a131a162a1320292a46e6f7465ad6c696e650a627265616b20c3a91092a574"
+               "6f6f6c73af6170692e6578616d706c652e636f6d1191a46d65736812928401a663616e61"
+               "727902938301a16d0282010202a22f61039382010103a17882010403a17983010302a361"
+               "2e2a03a17a810282010302a42f622e2a8003928401a5746f6f6c7302a276320350040082"
+               "01a5746f6f6c73046404ce000161848103918101a5746f6f6c73");
+    gs_buf_fini(&value);
+    encode(r.m.objects[1], &value);
+    assert_hex(gs_buf_slice(&value),
+               "8210a5746f6f6c7311928201a276320294a5747261636ba0a776657273696f6ea2763281"
+               "01a3616c6c");
+    gs_buf_fini(&value);
+    reading_fini(&r);
+}
+
+static gs_err
+decode_bytes(const char *key, const void *bytes, size_t len)
+{
+    struct gs_arena arena;
+    struct policy_object *o;
+    char *copy = malloc(len > 0 ? len : 1);
+    gs_err e;
+
+    memcpy(copy, bytes, len);
+    gs_arena_init(&arena, NULL, 0, 1024);
+    e = policy_decode(gs_slice_str(key), gs_slice(copy, len), &arena, &o, NULL);
+    gs_arena_fini(&arena);
+    free(copy);
+    return e;
+}
+
+static void
+unknown_fields_are_skipped_bad_ones_are_not(void **state)
+{
+    static const char *const key = "DestinationRule/ai/tools";
+
+    (void)state;
+    assert_int_equal(decode_bytes(key, "\x82\x10\xa1x\x40\x93\x01\x80\xa1y", 10), GS_E_OK);
+    assert_int_equal(decode_bytes(key, "\x80", 1), GS_E_OK); /* well formed; not valid */
+    assert_int_equal(decode_bytes(key, "\x90", 1), GS_E_MALFORMED);
+    assert_int_equal(decode_bytes(key, "\x81\x10\x05", 3), GS_E_MALFORMED);      /* host a number */
+    assert_int_equal(decode_bytes(key, "\x81\x11\xa1x", 4), GS_E_MALFORMED);     /* no list */
+    assert_int_equal(decode_bytes(key, "\x81\x11\x91\x05", 4), GS_E_MALFORMED);  /* no map in it */
+    assert_int_equal(decode_bytes(key, "\x81\x10\xa2x\0", 5), GS_E_MALFORMED);   /* a zero byte */
+    assert_int_equal(decode_bytes(key, "\x81\x01\x91\xa1x", 5), GS_E_MALFORMED); /* half a pair */
+    assert_int_equal(decode_bytes(key, "\xdd\x04\x00\x00\x00\x00", 6), GS_E_MALFORMED);
+    assert_int_equal(decode_bytes("Nonsense/ai/tools", "\x80", 1), GS_E_UNSUPPORTED);
+    assert_int_equal(decode_bytes("DestinationRule/ai", "\x80", 1), GS_E_MALFORMED);
+    assert_int_equal(decode_bytes("DestinationRule/AI/tools", "\x80", 1), GS_E_MALFORMED);
+}
+
+/* Cut anywhere or with any bit flipped: an error or another object, never a crash. */
+static void
+damaged_values_do_no_harm(void **state)
+{
+    struct gs_buf value;
+    struct reading r;
+    char key[POLICY_KEY_TEXT];
+
+    (void)state;
+    reading_init(&r, everything, strlen(everything));
+    for (size_t k = 0; k < r.m.count; k++) {
+        const struct policy_object *o = r.m.objects[k];
+
+        (void)policy_key(o->kind, o->ns, o->name, key);
+        encode(o, &value);
+        for (size_t len = 0; len < value.len; len++)
+            assert_int_not_equal(decode_bytes(key, value.ptr, len), GS_E_OK);
+        for (size_t i = 0; i < value.len * 8; i++) {
+            value.ptr[i / 8] = (char)(value.ptr[i / 8] ^ (1 << i % 8));
+            (void)decode_bytes(key, value.ptr, value.len);
+            value.ptr[i / 8] = (char)(value.ptr[i / 8] ^ (1 << i % 8));
+        }
+        gs_buf_fini(&value);
+    }
+    reading_fini(&r);
+}
+
+static void
+durations_are_written_as_go_does(void **state)
+{
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } cases[] = { { 1, "1ms" },           { 999, "999ms" },  { 1000, "1s" },
+                  { 1500, "1.5s" },       { 60000, "1m" },   { 90000, "1m30s" },
+                  { 90500, "1m30.5s" },   { 3600000, "1h" }, { 5400000, "1h30m" },
+                  { 3600001, "1h0.001s" } };
+    char text[32];
+
+    (void)state;
+    for (size_t i = 0; i < GS_COUNT(cases); i++)
+        assert_string_equal(policy_duration_text(cases[i].ms, text), cases[i].text);
+}
+
+static void
+kinds_have_short_names(void **state)
+{
+    (void)state;
+    assert_int_equal(policy_kind_find(GS_SLICE("vs")), POLICY_VIRTUAL_SERVICE);
+    assert_int_equal(policy_kind_find(GS_SLICE("VirtualService")), POLICY_VIRTUAL_SERVICE);
+    assert_int_equal(policy_kind_find(GS_SLICE("destinationrules")), POLICY_DESTINATION_RULE);
+    assert_int_equal(policy_kind_find(GS_SLICE("pod")), POLICY_NONE);
+}
+
+static void
+what_is_active_is_kept(void **state)
+{
+    struct codec_active a = { .key = GS_SLICE("DestinationRule/ai/tools"),
+                              .value = GS_SLICE("\x81\x10\xa1x"),
+                              .version = { 3, 77, { { 9 } } },
+                              .born_hlc = 5,
+                              .hash = { { 1, 2 } } };
+    struct codec_active read;
+    struct gs_buf out;
+
+    (void)state;
+    gs_buf_init(&out, 1024);
+    assert_int_equal(codec_put_active(&a, &out), GS_E_OK);
+    assert_int_equal(codec_read_active(gs_buf_slice(&out), &read), GS_E_OK);
+    assert_true(gs_slice_eq(read.key, a.key));
+    assert_true(gs_slice_eq(read.value, a.value));
+    assert_int_equal(gs_version_cmp(&read.version, &a.version), 0);
+    assert_int_equal(read.born_hlc, 5);
+    assert_true(gs_digest_eq(&read.hash, &a.hash));
+    for (size_t len = 0; len < out.len; len++)
+        assert_int_equal(codec_read_active(gs_slice(out.ptr, len), &read), GS_E_MALFORMED);
+    gs_buf_fini(&out);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_survive_the_round_trip),
+        cmocka_unit_test(exported_manifests_are_read_back_as_the_same),
+        cmocka_unit_test(the_order_of_a_map_says_nothing),
+        cmocka_unit_test(golden_values),
+        cmocka_unit_test(unknown_fields_are_skipped_bad_ones_are_not),
+        cmocka_unit_test(damaged_values_do_no_harm),
+        cmocka_unit_test(durations_are_written_as_go_does),
+        cmocka_unit_test(kinds_have_short_names),
+        cmocka_unit_test(what_is_active_is_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
