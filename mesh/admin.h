@@ -1,0 +1,63 @@
+/* admin.h - HTTP+JSON for operators: on the unix socket (may write) and on TCP (without a token:
+ * /live, /ready and /metrics only). Control thread. Requests are rows of admin.def; a handler
+ * answers at once or keeps the call and answers later. */
+#pragma once
+
+#include <gossamer/addr.h>
+#include <gossamer/buf.h>
+#include <gossamer/h1.h>
+#include <gossamer/loop.h>
+#include <gossamer/problem.h>
+
+struct node;
+struct admin;
+struct admin_call;
+
+struct admin_request {
+    struct gs_slice method;
+    struct gs_slice path; /* no query */
+    struct gs_slice rest; /* what follows a row's path that ends in '/' */
+    struct gs_slice query;
+    struct gs_slice body;
+    struct gs_arena *arena; /* lives as long as the call */
+};
+
+typedef void (*admin_fn)(struct node *n, struct admin_call *c, const struct admin_request *r);
+
+struct admin_options {
+    struct node *node;
+    struct gs_loop *loop;
+    struct h1_pool *pool;
+    struct gs_addr listen; /* family 0: no TCP */
+    const char *socket;
+};
+
+gs_err admin_start(const struct admin_options *o, struct admin **out, struct gs_why *why)
+    GS_MUST_CHECK;
+struct gs_addr admin_addr(const struct admin *a); /* of TCP, as bound */
+/* Stops listening and closes connections (calls under way are cut after their answer); closed is
+ * called when none is left and the object is freed. */
+void admin_close(struct admin *a, void (*closed)(void *arg), void *arg);
+
+/* ---- for handlers ---- */
+
+/* Value of ?name=..., decoded into the request's arena. False when absent. */
+bool admin_query(const struct admin_request *r, const char *name, struct gs_slice *value);
+struct gs_slice admin_percent_decode(struct gs_arena *arena, struct gs_slice s);
+/* Answers the call and ends it; body is emptied. Once per call. */
+void admin_reply(struct admin_call *c, unsigned status, const char *content_type,
+                 struct gs_buf *body);
+void admin_reply_json(struct admin_call *c, unsigned status, struct gs_buf *body);
+/* {"errors": [{code, message, ...}]} with one entry. hint may be NULL. */
+void admin_error(struct admin_call *c, unsigned status, const char *code, const char *hint,
+                 const char *fmt, ...) GS_PRINTF(5, 6);
+/* All errors of a list (and beside them, "warnings"). */
+void admin_error_problems(struct admin_call *c, unsigned status, const struct gs_problems *p);
+struct json_out;
+void admin_problem_json(struct json_out *j, const struct gs_problem *p);
+
+/* api_*.c */
+#define X(method, path, fn, access)                                                                \
+    void fn(struct node *, struct admin_call *, const struct admin_request *);
+#include "mesh/admin.def"
+#undef X

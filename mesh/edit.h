@@ -1,0 +1,70 @@
+/* edit.h - one edit of an operator: what apply, delete and split have in common, from what was
+ * asked for to the answer. Control thread.
+ *
+ *     objects, deletes ─▶ model_check_change ─▶ policy_encode ─▶ gossip_put ─▶ node_commit ─▶ 200
+ *                               │ 422, 404           │ 422         │ 409, 404       │ 500 not saved
+ *                               └────────────────────┴─────────────┴ nothing was changed
+ *
+ * All of it is one transaction. An edit outlives its call: when the answer's deadline comes before
+ * every worker has taken the change up, the caller is told so and the edit ends later. */
+#pragma once
+
+#include <gossamer/loop.h>
+#include <gossamer/policy.h>
+
+#include "mesh/admin.h"
+#include "mesh/node.h"
+
+struct edit_outcome { /* of one object or delete */
+    struct model_key key;
+    struct gs_version version; /* the new one, or the present one; generation 0: none */
+    bool unchanged;            /* what is there says the same */
+};
+
+struct edit {
+    struct node *node;
+    struct admin_call *call; /* NULL once it was answered */
+    struct gs_arena arena;
+    struct manifest manifest; /* objects of files, and what was skipped in them */
+    struct gs_problems problems;
+
+    /* what is asked for */
+    const struct policy_object *const *objects; /* to write; validated */
+    size_t object_count;
+    const struct model_key *deletes;
+    size_t delete_count;
+    bool force;   /* even if others need what goes */
+    bool dry_run; /* say what would be, change nothing */
+    bool conditional;
+    struct gs_version if_version; /* of the only object; generation 0: it must not be there */
+    uint64_t wait_ms;             /* for workers; the disk is always waited for */
+
+    /* what came of it */
+    struct edit_outcome *outcomes; /* objects, then deletes */
+    uint64_t started_ns;
+    struct node_commit commit;
+    bool committing;
+    struct gs_timer deadline;
+};
+
+struct edit *edit_new(struct node *n, struct admin_call *c);
+void edit_free(struct edit *e); /* one that was not run */
+/* Check, write, wait, answer; the edit frees itself. Findings so far are in e->problems: any error
+ * refuses it. */
+void edit_run(struct edit *e);
+
+/* ---- edit_answer.c ---- */
+
+struct edit_confirmation { /* of this node, until others are asked too */
+    bool confirmed;
+    const char *why; /* it is not */
+    double ms;
+};
+
+/* {"applied": [...], "deleted": [...], "skipped": [...], "warnings": [...], "asked": 1, ...}; a
+ * list of what was not asked for is left out. */
+void edit_answer_json(const struct edit *e, const struct edit_confirmation *c, struct gs_buf *out);
+/* Which of the objects a finding is about: the last one of its file that begins before it; SIZE_MAX
+ * if that cannot be told. */
+size_t edit_object_of(const struct policy_object *const *objects, size_t count,
+                      const struct gs_problem *p);

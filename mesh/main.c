@@ -1,0 +1,26 @@
+/* main.c - the verbs. A new one is a row here and a file in cli/. */
+#include "mesh/cli/cli.h"
+
+static const struct cli_verb verbs[] = {
+    { "run", cmd_run, "run a node" },
+    { "check", cmd_check, "check the configuration and whether the node is up" },
+    { "analyze", cmd_analyze, "tell what is wrong with manifests, or with what the node holds" },
+    { "apply", cmd_apply, "put routes and subsets into effect" },
+    { "get", cmd_get, "show routes and subsets, and whether they are in effect" },
+    { "delete", cmd_delete, "take them out of effect" },
+    { "split", cmd_split, "share the requests for a service between its subsets" },
+    { "explain", cmd_explain, "say which way a request would go, and why" },
+    { "services", cmd_services, "list services" },
+    { "endpoints", cmd_endpoints, "list where services are, and their state" },
+    { "stat", cmd_stat, "requests, failures and latency of services" },
+    { "members", cmd_members, "list the nodes of the mesh" },
+    { "config", cmd_config, "show the configuration in effect; its help lists every key" },
+    { "keys", cmd_keys, "make keys for gossip" },
+    { "version", cmd_version, "print what this binary is" },
+};
+
+int
+main(int argc, char **argv)
+{
+    return cli_finish(cli_dispatch("gossamer", verbs, GS_COUNT(verbs), argc, argv, NULL));
+}

@@ -1,0 +1,81 @@
+"""Fixtures of the black-box suite.
+
+    client (test) ─▶ gossamer (subprocess: node fixture) ─▶ origin (thread of the test)
+"""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from lib.node import Node, service  # noqa: E402
+from lib.origin import Origin  # noqa: E402
+from lib.settings import BIN, HEAVY, SLOW, sanitized  # noqa: E402
+
+
+def pytest_report_header(config):
+    kind = f" ({sanitized()})" if sanitized() else ""
+    return f"gossamer: {BIN}{kind}, {'heavy' if HEAVY else 'light'}, deadlines x {SLOW:g}"
+
+
+def pytest_collection_finish(session):
+    """Without a binary only the harness can be tested; one line says so, not five hundred."""
+    if not os.access(BIN, os.X_OK) and any(i.path.name != "test_harness.py" for i in session.items):
+        pytest.exit(
+            f"no binary at {BIN}: build it or set GOSSAMER_BIN (test_harness.py needs none)",
+            returncode=2)
+
+
+class Bench:
+    """Makes origins and nodes and ends them: nodes by SIGTERM with exit 0 demanded, then origins
+    with no violation allowed."""
+
+    def __init__(self, path):
+        self.path, self.nodes, self.origins = path, [], []
+
+    def origin(self, name=None, **kw):
+        o = Origin(name or f"o{len(self.origins)}", **kw).start()
+        self.origins.append(o)
+        return o
+
+    def node(self, services=(), start=True, healthy=True, **kw):
+        name = kw.pop("name", f"n{len(self.nodes) + 1}")
+        n = Node(self.path / f"{name}-{len(self.nodes)}", services, name=name, **kw)
+        self.nodes.append(n)
+        return n.start(healthy) if start else n
+
+    def echo(self, timeouts=None, health=None, origin=None, **kw):
+        """The usual pair: a node with service echo.default:80 on one origin."""
+        o = self.origin("echo", **(origin or {}))
+        return self.node([service("echo", [o], health=health)], timeouts=timeouts, **kw), o
+
+    def close(self):
+        problems = []
+        for n in self.nodes:
+            try:
+                n.stop()
+            except AssertionError as e:
+                problems.append(str(e))
+            finally:
+                n.kill()
+        for o in self.origins:
+            problems += [f"origin {o.name}: {v}" for v in o.violations]
+            o.stop()
+        assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    b = Bench(tmp_path)
+    yield b
+    b.close()
+
+
+@pytest.fixture(scope="module")
+def module_bench(tmp_path_factory):
+    b = Bench(tmp_path_factory.mktemp("m"))
+    yield b
+    b.close()

@@ -1,0 +1,330 @@
+"""One gossamer process: its configuration, its life, and what its admin interface says.
+
+    Node(dir, services=[service("echo", [origin])]).start() ─▶ .outbound (HOST, port)
+                                                            ─▶ .api("stat")   unix socket
+                                                            ─▶ .metrics()     TCP
+"""
+import http.client
+import json
+import os
+import pathlib
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from . import client, metrics
+from .settings import BIN, HOST, WORKERS, child_env, sanitized, secs, until
+
+REPORTS = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:")
+
+# Tests and nodes alike may have as many descriptors as the machine allows.
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1], ) * 2)
+
+
+def free_port(_rng=random.Random(os.urandom(8))):
+    """A port nobody has, below the range that outgoing connections take theirs from: it is still
+    free when the node that was told it binds it, however many connections other tests make."""
+    try:
+        low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        low = 0
+    while True:
+        port = _rng.randrange(10000, low) if low > 12000 else 0
+        with socket.socket() as s:
+            try:
+                s.bind((HOST, port))
+            except OSError:
+                continue
+            return s.getsockname()[1]
+
+
+def scalar(v):
+    if v is True or v is False:
+        return "true" if v else "false"
+    if isinstance(v, (int, float)):
+        return str(v)
+    return v if re.fullmatch(r"[A-Za-z0-9/][A-Za-z0-9_./:@-]*", v) else json.dumps(v)
+
+
+def yaml(v, indent=0):
+    """Block YAML of dicts, lists and scalars."""
+    pad = "  " * indent
+    if isinstance(v, dict) and v:
+        return "".join(f"{pad}{k}:{nested(x, indent)}" for k, x in v.items())
+    if isinstance(v, list) and v:
+        return "".join(item(x, indent) for x in v)
+    empty = {dict: "{}", list: "[]"}
+    return pad + (empty[type(v)] if type(v) in empty else scalar(v)) + "\n"
+
+
+def nested(v, indent):
+    block = isinstance(v, (dict, list)) and v
+    return "\n" + yaml(v, indent + 1) if block else " " + yaml(v).lstrip()
+
+
+def item(v, indent):
+    pad = "  " * indent
+    if isinstance(v, dict) and v:
+        return f"{pad}- " + yaml(v, indent + 1).lstrip()
+    return f"{pad}-{nested(v, indent)}"
+
+
+def instance(origin, labels=None, health=None):
+    out = {"address": f"{HOST}:{origin if isinstance(origin, int) else origin.port}"}
+    if labels:
+        out["labels"] = labels
+    if health:
+        out["health"] = health
+    return out
+
+
+def service(name, origins=(), namespace=None, port=80, health=None, **more):
+    """origins: Origin objects, port numbers or ready instance() dicts."""
+    out = {"name": name, "port": port, "protocol": "http", **more}
+    if namespace:
+        out["namespace"] = namespace
+    out["instances"] = [o if isinstance(o, dict) else instance(o, health=health) for o in origins]
+    return out
+
+
+class UnixHTTP(http.client.HTTPConnection):
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Node:
+
+    def __init__(self, dir, services=(), name="n1", timeouts=None, workers=None, extra=None):
+        self.dir = pathlib.Path(dir)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.name, self.services, self.timeouts = name, list(services), timeouts or {}
+        self.workers, self.extra = workers or WORKERS, extra or {}
+        self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
+                                                                for _ in range(4))
+        self.state_dir = self.dir / "state"
+        self.short = None
+        self.socket_path = str(self.dir / "admin.sock")
+        if len(self.socket_path) > 100:  # sun_path ends at 107
+            self.short = tempfile.mkdtemp(prefix="gossamer-")
+            self.socket_path = self.short + "/admin.sock"
+        self.config_path = self.dir / "gossamer.yaml"
+        self.proc = None
+        self.exit_wanted = 0  # what stop() demands; None: anything
+
+    def config(self):
+        c = {
+            "node": self.name,
+            "gossip": {"bind": "%s:%d" % self.gossip},
+            "proxy": {
+                "outbound": "%s:%d" % self.outbound,
+                "inbound": "%s:%d" % self.inbound,
+                "workers": self.workers,
+            },
+            "admin": {"listen": "%s:%d" % self.admin, "socket": self.socket_path},
+            "state_dir": str(self.state_dir),
+            "identity": {"mode": "off"},
+        }
+        if self.timeouts:
+            c["timeouts"] = self.timeouts
+        if self.services:
+            c["services"] = self.services
+        c.update(self.extra)
+        return c
+
+    # ---- life ----
+    def spawn(self):
+        """Start without waiting. Output goes to files in the node's directory."""
+        assert os.access(BIN, os.X_OK), f"no binary at {BIN}: build it or set GOSSAMER_BIN"
+        self.config_path.write_text(yaml(self.config()))
+        self.log_path = self.dir / "stderr.log"
+        with open(self.dir / "stdout.log", "ab") as out, open(self.log_path, "ab") as err:
+            cmd = [BIN, "run", "-c", str(self.config_path)]
+            self.proc = subprocess.Popen(cmd,
+                                         stdin=subprocess.DEVNULL,
+                                         stdout=out,
+                                         stderr=err,
+                                         cwd=self.dir,
+                                         env=child_env())
+        return self
+
+    def start(self, healthy=True):
+        """Start and wait for /ready; with `healthy` also until every instance passed its check."""
+        self.spawn()
+        until(f"{self.name} ready", self.is_ready, 15)
+        if healthy:
+            for s in self.services:
+                self.wait_states(s["name"], ["healthy"] * len(s["instances"]))
+        return self
+
+    def is_ready(self):
+        if self.proc.poll() is not None:
+            raise AssertionError(self.said(f"exited with {self.proc.returncode}"))
+        try:
+            return self.admin_request("GET", "/ready")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def alive(self):
+        return self.proc is not None and self.proc.poll() is None
+
+    def term(self):
+        self.proc.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout=40):
+        return self.proc.wait(secs(timeout))
+
+    def stop(self, timeout=40):
+        """SIGTERM; a node that was asked to stop must exit 0 and have nothing to report."""
+        if self.alive():
+            self.term()
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                late = f"did not stop within {secs(timeout)} s of SIGTERM"
+                raise AssertionError(self.said(late)) from None
+        self.clean()
+        if self.proc is not None:
+            code = self.proc.returncode
+            assert self.exit_wanted in (None, code), self.said(f"exited with {code}")
+            assert not REPORTS.search(self.log()), self.said("reported")
+
+    def kill(self):
+        if self.alive():
+            self.exit_wanted = None
+            self.proc.kill()
+            self.proc.wait()
+        self.clean()
+
+    def clean(self):
+        if self.short and not self.alive():
+            shutil.rmtree(self.short, ignore_errors=True)
+
+    def said(self, what, tail=8000):
+        return f"{self.name} {what}:\n{self.log()[-tail:]}"
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    # ---- what the kernel says of it ----
+    def rss_kib(self):
+        for line in pathlib.Path(f"/proc/{self.proc.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise AssertionError("no VmRSS")
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.proc.pid}/fd"))
+
+    def listening(self):
+        """The TCP addresses that the process listens on."""
+        mine = set()
+        for fd in os.listdir(f"/proc/{self.proc.pid}/fd"):
+            try:
+                mine.add(os.readlink(f"/proc/{self.proc.pid}/fd/{fd}"))
+            except OSError:
+                pass
+        out = []
+        for line in pathlib.Path(f"/proc/{self.proc.pid}/net/tcp").read_text().splitlines()[1:]:
+            f = line.split()
+            if f[3] == "0A" and f"socket:[{f[9]}]" in mine:
+                ip, port = f[1].split(":")
+                out.append((socket.inet_ntoa(bytes.fromhex(ip)[::-1]), int(port, 16)))
+        return sorted(set(out))
+
+    # ---- what it says of itself ----
+    def admin_request(self, method, path, body=None, headers=None, tcp=False, timeout=5):
+        """(status, body) over the unix socket, or over TCP."""
+        c = UnixHTTP(self.socket_path, secs(timeout))
+        if tcp:
+            c = http.client.HTTPConnection(*self.admin, timeout=secs(timeout))
+        try:
+            c.request(method, path, body, headers or {})
+            r = c.getresponse()
+            return r.status, r.read()
+        finally:
+            c.close()
+
+    def api(self, what):
+        """GET /api/v1/WHAT over the unix socket, as the list named after the verb."""
+        status, body = self.admin_request("GET", "/api/v1/" + what)
+        assert status == 200, (what, status, body[:500])
+        doc = json.loads(body)
+        return doc[what.partition("?")[0].partition("/")[0]], doc
+
+    def metrics(self):
+        status, body = self.admin_request("GET", "/metrics", tcp=True)
+        assert status == 200, (status, body[:500])
+        return metrics.parse(body.decode())
+
+    def refused(self):
+        """gossamer_refused_total by reason."""
+        out = {}
+        for s in self.metrics().get("gossamer_refused_total", ()):
+            out[s.labels["reason"]] = out.get(s.labels["reason"], 0) + int(s.value)
+        return out
+
+    def states(self, name):
+        return {e["address"]: e["state"] for e in self.api("endpoints")[0] if e["service"] == name}
+
+    def wait_states(self, name, states, timeout=10):
+        """Until the endpoints of a service are in these states (in any order)."""
+        last = []
+
+        def there():
+            last[:] = sorted(self.states(name).values())
+            return last == sorted(states)
+
+        try:
+            until(f"{name} in {sorted(states)}", there, timeout)
+        except AssertionError as e:
+            raise AssertionError(f"{e}; last seen {last}") from None
+
+    def stat(self, name, direction):
+        """The sum of the rows of a service in one direction (subsets and callers folded)."""
+        out = {"requests": 0, "failed": 0, "rows": 0, "codes": {}, "flags": {}}
+        for row in self.api("stat")[0]:
+            if row["service"] == name and row["direction"] == direction:
+                out["rows"] += 1
+                out["requests"] += row["requests"]
+                out["failed"] += row["failed"]
+                for kind in ("codes", "flags"):
+                    for k, v in (row.get(kind) or {}).items():
+                        out[kind][str(k)] = out[kind].get(str(k), 0) + v
+        return out
+
+    # ---- traffic ----
+    def conn(self, **kw):
+        return client.Conn(self.outbound, **kw)
+
+    def ask(self, *args, **kw):
+        return client.ask(self.outbound, *args, **kw)
+
+
+def memory_counts():
+    """Is resident memory of this binary a figure at all?"""
+    return not sanitized()
+
+
+def cli(*args, timeout=30, env=None, cwd=None):
+    """Run the command line; (exit status, stdout, stderr)."""
+    p = subprocess.run([BIN, *args],
+                       stdin=subprocess.DEVNULL,
+                       capture_output=True,
+                       text=True,
+                       timeout=secs(timeout),
+                       env=env or child_env(),
+                       cwd=cwd)
+    return p.returncode, p.stdout, p.stderr

@@ -1,0 +1,64 @@
+"""How much and how long: everything the environment may change, in one place.
+
+    GOSSAMER_BIN        the binary under test           build/gossamer
+    GOSSAMER_HEAVY=1    the full figures (CI)           smaller ones
+    GOSSAMER_SLOW=F     multiplies every deadline       1   (sanitizer builds: 4 to 10)
+    GOSSAMER_PYVENV     a python with requests, httpx, aiohttp; without it those tests are skipped
+    GOSSAMER_EXCHANGES  of test_crossed                 5,000, heavy 100,000
+    GOSSAMER_JUNK       of test_junk, each round        1,000, heavy 10,000
+    GOSSAMER_REQUESTS   of each client of test_clients  2,000
+    GOSSAMER_SEED       of everything random            printed by each test that uses it
+    GOSSAMER_WORKERS    proxy.workers of every node     1
+"""
+import os
+import pathlib
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BIN = str((ROOT / os.environ.get("GOSSAMER_BIN", "build/gossamer")).absolute())
+HEAVY = os.environ.get("GOSSAMER_HEAVY", "") not in ("", "0")
+SLOW = float(os.environ.get("GOSSAMER_SLOW", "1"))
+PYVENV = os.environ.get("GOSSAMER_PYVENV", "")
+SEED = int(os.environ.get("GOSSAMER_SEED", "20240923"))
+WORKERS = int(os.environ.get("GOSSAMER_WORKERS", "1"))
+HOST = "127.0.0.1"
+MIB = 1 << 20
+
+
+def scaled(name, light, heavy):
+    """A count: from the environment, else by GOSSAMER_HEAVY."""
+    return int(os.environ.get(name) or (heavy if HEAVY else light))
+
+
+def secs(x):
+    """A deadline, stretched for slow builds. Never used for what must not be faster."""
+    return x * SLOW
+
+
+def child_env():
+    """GOSSAMER_* would be read as configuration by the binary: it gets none of ours."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("GOSSAMER_")}
+
+
+def until(what, condition, timeout=5.0):
+    """Poll until condition() is true and return its value; fail with `what` at the deadline."""
+    end = time.monotonic() + secs(timeout)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {secs(timeout):.1f} s: {what}")
+        time.sleep(0.004)
+
+
+def sanitized(path=BIN, _known={}):
+    """Which sanitizer the binary carries, or "": resident memory means nothing under one."""
+    if path not in _known:
+        try:
+            data = pathlib.Path(path).read_bytes()
+        except OSError:
+            data = b""
+        _known[path] = next((n for n in ("asan", "tsan", "msan") if f"__{n}_init".encode() in data),
+                            "")
+    return _known[path]

@@ -1,0 +1,215 @@
+"""Everything has a limit, each with its own reason.
+
+    client that is slow, silent or large ─▶ gossamer ─▶ origin that is silent
+"""
+import time
+
+import pytest
+
+from lib import wire
+from lib.client import request
+from lib.node import service
+from lib.settings import secs, until
+
+LIMITS = {"head": "1s", "body_idle": "1s", "idle": "1s", "connect": "1s"}
+
+
+@pytest.fixture(scope="module")
+def net(module_bench):
+    o = module_bench.origin("echo")
+    return module_bench.node([service("echo", [o])], timeouts=LIMITS), o
+
+
+@pytest.fixture(scope="module")
+def hurried(module_bench):
+    """The same with timeouts.response, which spans a slow request's body too."""
+    o = module_bench.origin("echo")
+    return module_bench.node([service("echo", [o])], timeouts={"response": "1s"}), o
+
+
+def refused_under(n, reason):
+    return n.refused().get(reason, 0)
+
+
+def timed(c, status, error, low, high, method="GET"):
+    began = time.monotonic()
+    m = c.answer(method, timeout=high + 5)
+    took = time.monotonic() - began
+    assert m.status == status and wire.proxy_status(m).get("error") == error, m
+    assert low <= took <= secs(high), f"after {took:.2f} s"
+    return m
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"GET / HT", b"GET / HTTP/1.1\r\nHost: echo\r\nX-A: b", b"GET / HTTP/1.1\r\nHost: echo\r\n"])
+def test_slow_head_is_408(net, sent):
+    n, o = net
+    before, seen = refused_under(n, "head_timeout"), len(o.seen)
+    with n.conn() as c:
+        c.send(sent)
+        m = timed(c, 408, "http_request_error", 0.8, 2.0)
+        assert "close" in m.tokens("Connection") and c.until_closed() == b""
+    assert len(o.seen) == seen
+    until("counted", lambda: refused_under(n, "head_timeout") == before + 1)
+
+
+def test_a_trickle_does_not_stretch_the_head(net):
+    """The limit holds for the whole head, not from byte to byte."""
+    n, _ = net
+    with n.conn() as c:
+        began = time.monotonic()
+        data = b"GET / HTTP/1.1\r\nHost: echo\r\nX-A: " + b"b" * 200
+        k = 0
+        while c.quiet() and k < len(data):
+            c.send(data[k:k + 1])
+            k += 1
+            c.sock.settimeout(0.05)
+            try:
+                c.reader.feed(c.sock.recv(65536))
+            except TimeoutError:
+                pass
+            except ConnectionResetError:
+                break
+            if c.reader.finished or time.monotonic() - began > secs(4):
+                break
+        assert 0.8 <= time.monotonic() - began <= secs(2.5)
+        assert c.reader.finished and c.reader.msg.status == 408
+
+
+def test_second_head_has_its_own_time(net):
+    n, _ = net
+    with n.conn() as c:
+        assert c.ask(target="/id/1").status == 200
+        c.send(b"GET / HT")
+        timed(c, 408, "http_request_error", 0.8, 2.0)
+        assert c.until_closed() == b""
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_slow_request_body_is_408(net, framing):
+    n, o = net
+    with n.conn() as c:
+        if framing == "length":
+            c.send(
+                wire.head("POST /sink HTTP/1.1", [("Host", "echo"), ("Content-Length", 10)]) +
+                b"12345")
+        else:
+            c.send(
+                wire.head("POST /sink HTTP/1.1", [("Host", "echo"), ("Transfer-Encoding",
+                                                                     "chunked")]) +
+                wire.chunk(b"12345"))
+        m = timed(c, 408, "http_request_error", 0.8, 2.0)
+        assert "close" in m.tokens("Connection") and c.until_closed() == b""
+    mine = o.seen[-1]
+    until("the origin's side ends", lambda: o.conns[mine.conn].closed_at is not None, 3)
+    assert not mine.complete
+
+
+def test_a_body_that_comes_slowly_but_comes_is_taken(net):
+    """body_idle is the time without a byte: this one takes 2 s in all."""
+    n, _ = net
+    with n.conn() as c:
+        c.send(wire.head("POST /sink HTTP/1.1", [("Host", "echo"), ("Content-Length", 10)]))
+        for _ in range(9):
+            c.send(b"x")
+            c.sock.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                c.sock.recv(1)
+        c.send(b"x")
+        assert b'"length": 10' in c.answer().body
+
+
+def test_idle_keep_alive_is_closed(net):
+    n, _ = net
+    with n.conn() as c:
+        assert c.ask(target="/id/1").status == 200
+        began = time.monotonic()
+        assert c.until_closed(4) == b""
+        assert 0.8 <= time.monotonic() - began <= secs(2.0)
+
+
+def test_a_connection_that_never_asks_is_closed(net):
+    n, _ = net
+    with n.conn() as c:
+        began = time.monotonic()
+        stray = c.until_closed(4)
+        assert stray == b"" or stray.startswith(b"HTTP/1.1 408 ")
+        assert 0.8 <= time.monotonic() - began <= secs(2.5)
+
+
+def test_response_timeout_is_504(hurried):
+    n, o = hurried
+    before = len(o.seen)
+    with n.conn() as c:
+        c.send(request("POST", "/hang", body=b"x"))
+        timed(c, 504, "http_response_timeout", 0.9, 1.8, "POST")
+    assert len(o.seen) == before + 1, "a POST that was sent is not sent again"
+    until("flag UT", lambda: n.stat("echo", "outbound")["flags"].get("UT", 0) >= 1)
+    used = o.conns[o.seen[-1].conn]
+    until("the silent connection is closed", lambda: used.closed_at is not None, 2)
+    with n.conn() as c:  # a GET may be tried again meanwhile, but not for ever
+        c.send(request(target="/hang"))
+        timed(c, 504, "http_response_timeout", 0.9, 4.0)
+    assert n.ask(target="/id/next").body == b"next\n"
+
+
+def test_response_timeout_is_for_the_head(hurried):
+    """An answer that has begun in time may run as long as it likes: streams do."""
+    n, o = hurried
+    with n.conn() as c:
+        c.send(request(target="/half/late"))
+        assert c.head().status == 200
+        c.sock.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                data = c.sock.recv(65536)
+                assert data, "cut"
+                c.reader.feed(data)
+        o.open_gate("late")
+        assert c.answer().length == 2000
+
+
+def test_head_too_large_is_431(net):
+    n, _ = net
+    for fields in ([("X-A", "y" * 66000)], [(f"X-{i}", "y" * 900) for i in range(80)]):
+        with n.conn() as c:
+            c.send(request(fields=fields))
+            m = c.answer()
+            assert m.status == 431 and wire.proxy_status(
+                m)["error"] == "http_request_error" and c.until_closed() == b""
+    assert n.ask(fields=[("X-A", "y" * 50000)]).status == 200
+
+
+def test_101_fields_are_431(net):
+    n, _ = net
+    assert n.ask(fields=[(f"X-{i}", "y") for i in range(99)]).status == 200
+    with n.conn() as c:
+        c.send(request(fields=[(f"X-{i}", "y") for i in range(100)]))
+        assert c.answer().status == 431 and c.until_closed() == b""
+
+
+def test_long_request_line_is_414(net):
+    n, _ = net
+    assert n.ask(target="/" + "x" * 16000).status == 200
+    with n.conn() as c:
+        c.send(request(target="/" + "x" * 17000))
+        assert c.answer().status == 414 and c.until_closed() == b""
+
+
+def test_large_answer_head_is_502(net):
+    n, o = net
+    o.raw["big"] = (wire.head("HTTP/1.1 200 OK",
+                              [(f"X-{i}", "y" * 900)
+                               for i in range(80)] + [("Content-Length", 0)]), "close")
+    m = n.ask(target="/raw/big")
+    assert m.status == 502 and wire.proxy_status(m)["error"] == "http_response_header_section_size"
+
+
+def test_a_stalled_reader_does_not_hold_others(net):
+    n, _ = net
+    with n.conn(rcvbuf=4096) as c:
+        c.send(request(target="/bytes/30000000"))
+        c.head()
+        for i in range(200):
+            assert n.ask(target=f"/id/{i}").body == f"{i}\n".encode()
