@@ -57,6 +57,15 @@ static const struct {
 
 /* ---- requests ---- */
 
+static int
+hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 struct gs_slice
 admin_percent_decode(struct gs_arena *arena, struct gs_slice s)
 {
@@ -64,10 +73,11 @@ admin_percent_decode(struct gs_arena *arena, struct gs_slice s)
     size_t n = 0;
 
     for (size_t i = 0; i < s.len; i++) {
-        unsigned v;
+        int high = s.ptr[i] == '%' && i + 2 < s.len ? hex_value(s.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(s.ptr[i + 2]) : -1;
 
-        if (s.ptr[i] == '%' && i + 2 < s.len && sscanf(s.ptr + i + 1, "%2x", &v) == 1) {
-            out[n++] = (char)v;
+        if (low >= 0) {
+            out[n++] = (char)(high * 16 + low);
             i += 2;
         } else {
             out[n++] = s.ptr[i] == '+' ? ' ' : s.ptr[i];
@@ -141,6 +151,8 @@ phrase_of(unsigned status)
         return "Content Too Large";
     case 422:
         return "Unprocessable Content";
+    case 500:
+        return "Internal Server Error";
     case 503:
         return "Service Unavailable";
     default:

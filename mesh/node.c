@@ -119,7 +119,7 @@ lock_dir(struct running *r, const char *dir, struct gs_why *why)
 }
 
 /* node.state: a boot number above every former one, even when the disk was lost. */
-static gs_err
+static void
 start_boot(struct running *r, const char *dir, struct state_node *last, struct gs_why *why)
 {
     struct state_file file = { 0 };
@@ -142,7 +142,10 @@ start_boot(struct running *r, const char *dir, struct state_node *last, struct g
     if (e == GS_E_OK)
         e = state_save(dir, "node.state", bytes, why);
     state_writer_fini(&w);
-    return e;
+    /* A full disk must not keep the last known mesh from being served: the clock alone makes the
+     * next boot number higher. */
+    if (e != GS_E_OK)
+        LOG_ERROR("state.not_saved", "file=node.state why=\"%s\"", why->text);
 }
 
 static void
@@ -598,9 +601,9 @@ start_store(struct running *r, struct gs_why *why)
     gs_err e;
 
     if ((e = make_dirs(dir, why)) != GS_E_OK || (e = lock_dir(r, dir, why)) != GS_E_OK ||
-        (e = seal_key_load(dir, &r->key, &made, why)) != GS_E_OK ||
-        (e = start_boot(r, dir, &last, why)) != GS_E_OK)
+        (e = seal_key_load(dir, &r->key, &made, why)) != GS_E_OK)
         return e;
+    start_boot(r, dir, &last, why);
     r->node.id = seal_key_id(r->key);
     o.self = r->node.id;
     o.hlc = last.hlc;
@@ -686,6 +689,7 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
     gs_err e;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of that write */
     if ((e = start_store(r, why)) != GS_E_OK || (e = start_model(r, o->workers, why)) != GS_E_OK)
         goto failed;
     restore(r);

@@ -50,7 +50,10 @@ bind_all(struct proxy *p, int fds[], struct gs_why *why)
 static void *
 thread_main(void *arg)
 {
-    worker_run(arg);
+    struct worker *w = arg;
+
+    pthread_setname_np(pthread_self(), w->loop->name);
+    worker_run(w);
     return NULL;
 }
 

@@ -1,5 +1,7 @@
 /* route.c - which rule a request is under, and which of its backends it goes to. Matching is a
  * pure function of the blob and the head. */
+#include <limits.h>
+
 #include <gossamer/head.h>
 
 #include "proxy/worker.h"
@@ -7,10 +9,11 @@
 static bool
 regex_matches(const struct text_match *m, struct gs_slice value)
 {
-    regmatch_t at = { .rm_so = 0, .rm_eo = (regoff_t)value.len };
+    const char *at = value.ptr ? value.ptr : "";
 
-    /* The pattern is anchored at both ends when it is built. */
-    return regexec(m->regex, value.ptr ? value.ptr : "", 1, &at, REG_STARTEND) == 0;
+    /* The pattern is anchored at both ends when it is built. GNU's re_match takes a length, where
+     * regexec wants a NUL (and its REG_STARTEND is not known to the sanitizers). */
+    return value.len <= INT_MAX && re_match(m->regex, at, (int)value.len, 0, NULL) >= 0;
 }
 
 static bool

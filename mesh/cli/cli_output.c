@@ -45,6 +45,12 @@ yaml_string(struct gs_buf *out, struct gs_slice text)
     json_slice(&j, text); /* in double quotes: never taken for anything else */
 }
 
+static bool
+is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* Keys of our documents are plain words; one that YAML might read otherwise is quoted. */
 static void
 yaml_key(struct gs_buf *out, struct gs_slice key)
@@ -52,12 +58,13 @@ yaml_key(struct gs_buf *out, struct gs_slice key)
     static const char *const typed[] = {
         "y", "n", "yes", "no", "on", "off", "true", "false", "null"
     };
-    bool plain = key.len > 0;
+    bool plain = key.len > 0 && is_letter(key.ptr[0]);
 
     for (size_t i = 0; i < key.len; i++)
-        plain = plain && (key.ptr[i] == '_' || (key.ptr[i] >= 'a' && key.ptr[i] <= 'z'));
+        plain = plain && (is_letter(key.ptr[i]) || key.ptr[i] == '_' || key.ptr[i] == '-' ||
+                          (key.ptr[i] >= '0' && key.ptr[i] <= '9'));
     for (size_t i = 0; i < GS_COUNT(typed); i++)
-        plain = plain && !gs_slice_eq(key, gs_slice_str(typed[i]));
+        plain = plain && !gs_slice_eq_nocase(key, gs_slice_str(typed[i]));
     if (plain)
         (void)gs_buf_put_slice(out, key);
     else

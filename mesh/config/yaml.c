@@ -534,6 +534,8 @@ tree_parse_yaml(struct gs_slice text, const char *file, struct gs_arena *arena,
     struct tree *docs[TREE_DOCS_MAX];
     size_t count = 0;
 
+    if (!text.ptr)
+        text = GS_SLICE(""); /* libyaml asserts on a NULL input */
     if (text.len > TREE_TEXT_MAX) {
         (void)refuse(&l, CODE_YAML_LIMIT, 0, 0, "%zu bytes are too many, at most %u are read",
                      text.len, TREE_TEXT_MAX);
