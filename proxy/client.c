@@ -10,6 +10,7 @@
 #include <gossamer/alloc.h>
 #include <gossamer/fsm.h>
 
+#include "proxy/body_writer.h"
 #include "proxy/pool.h"
 
 enum client_state {
@@ -43,9 +44,8 @@ struct client_conn {
     struct gs_grave grave;
     uint64_t idle_since_ms;
     struct gs_fsm fsm;
-    bool reused;  /* it has carried an exchange before */
-    bool chunked; /* the request's framing */
-    bool trailers_sent;
+    bool reused;             /* it has carried an exchange before */
+    struct body_writer body; /* the request's */
     bool request_over, answer_over;
     bool keep;   /* the instance keeps the connection */
     bool headed; /* the final head has come */
@@ -169,34 +169,17 @@ static void
 request_data(struct side *to, struct gs_slice bytes)
 {
     struct client_conn *c = conn_of(to);
-    char line[H1_CHUNK_LINE];
-    struct iovec iov[3];
 
     GS_ASSERT(!c->request_over);
-    if (bytes.len == 0)
-        return;
-    if (!c->chunked) {
-        stream_write_slice(c->stream, bytes);
-        return;
-    }
-    iov[0] = (struct iovec){ line, h1_write_chunk_line(line, bytes.len) };
-    iov[1] = (struct iovec){ (void *)(uintptr_t)bytes.ptr, bytes.len };
-    iov[2] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-    stream_write(c->stream, iov, 3);
+    body_writer_data(&c->body, c->stream, bytes);
 }
 
 static void
 request_trailers(struct side *to, struct head *t)
 {
     struct client_conn *c = conn_of(to);
-    struct gs_buf *out = h1_pool_buf(pool_worker(c->pool)->h1);
 
-    if (!c->chunked)
-        return;
-    h1_write_last_chunk(out, t);
-    GS_ASSERT(!out->failed);
-    stream_write_slice(c->stream, gs_buf_slice(out));
-    c->trailers_sent = true;
+    body_writer_trailers(&c->body, c->stream, pool_worker(c->pool)->h1, t);
 }
 
 static void
@@ -205,8 +188,7 @@ request_end(struct side *to)
     struct client_conn *c = conn_of(to);
 
     GS_ASSERT(!c->request_over);
-    if (c->chunked && !c->trailers_sent)
-        stream_write_slice(c->stream, GS_SLICE("0\r\n\r\n"));
+    body_writer_end(&c->body, c->stream);
     c->request_over = true;
     client_progress(c);
 }
@@ -244,8 +226,7 @@ client_send(struct client_conn *c, struct gs_slice head, const struct client_req
 {
     gs_fsm_move(&c->fsm, CLIENT_BUSY);
     c->reply = reply;
-    c->chunked = what->chunked;
-    c->trailers_sent = false;
+    c->body = (struct body_writer){ .chunked = what->chunked };
     c->request_over = c->answer_over = false;
     c->keep = c->headed = false;
     h1_expect(&c->codec, what->is_head);

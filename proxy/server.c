@@ -21,6 +21,8 @@
 #include <gossamer/h1.h>
 #include <gossamer/limits.h>
 
+#include "proxy/body_writer.h"
+
 enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BUSY, CONN_LINGER, CONN_CLOSING, CONN_STATES };
 
 static const char *const conn_names[] = { "idle", "head", "busy", "linger", "closing" };
@@ -55,10 +57,9 @@ struct server_conn {
     bool request_over;
     bool keep; /* this connection outlives this answer */
     bool draining;
-    bool chunked; /* the answer's framing towards the client */
-    bool trailers_sent;
-    bool unwanted; /* nobody takes the rest of the request */
-    bool feeding;  /* inside h1_feed */
+    struct body_writer body; /* the answer's */
+    bool unwanted;           /* nobody takes the rest of the request */
+    bool feeding;            /* inside h1_feed */
     struct h1 codec;
 };
 
@@ -161,7 +162,6 @@ on_head(void *sink, struct head *h)
     c->keep = h->keep_alive && !c->draining;
     c->answer_state = ANSWER_AWAITED;
     c->request_over = false;
-    c->trailers_sent = false;
     c->unwanted = false;
     c->input_ms = c->loop->now_ms;
     if (h->framing != FRAMING_NONE)
@@ -322,10 +322,10 @@ answer_head(struct side *to, struct head *h)
     GS_ASSERT(c->answer_state == ANSWER_AWAITED);
     if (h->status < 200 && c->minor == 0)
         return; /* HTTP/1.0 knows no interim answers */
-    c->chunked = false;
+    c->body = (struct body_writer){ 0 };
     if (framing == FRAMING_CHUNKED || framing == FRAMING_CLOSE) {
-        c->chunked = c->minor >= 1;
-        framing = c->chunked ? FRAMING_CHUNKED : FRAMING_CLOSE;
+        c->body.chunked = c->minor >= 1;
+        framing = c->body.chunked ? FRAMING_CHUNKED : FRAMING_CLOSE;
     }
     if (framing == FRAMING_CLOSE || c->draining || h->close_after)
         c->keep = false;
@@ -350,35 +350,18 @@ static void
 answer_data(struct side *to, struct gs_slice bytes)
 {
     struct server_conn *c = conn_of(to);
-    char line[H1_CHUNK_LINE];
-    struct iovec iov[3];
 
     GS_ASSERT(c->answer_state == ANSWER_STREAMING);
-    if (bytes.len == 0)
-        return;
+    body_writer_data(&c->body, c->stream, bytes);
     watch_reader(c);
-    if (!c->chunked) {
-        stream_write_slice(c->stream, bytes);
-        return;
-    }
-    iov[0] = (struct iovec){ line, h1_write_chunk_line(line, bytes.len) };
-    iov[1] = (struct iovec){ (void *)(uintptr_t)bytes.ptr, bytes.len };
-    iov[2] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-    stream_write(c->stream, iov, 3);
 }
 
 static void
 answer_trailers(struct side *to, struct head *t)
 {
     struct server_conn *c = conn_of(to);
-    struct gs_buf *out = h1_pool_buf(c->opts->pool);
 
-    if (!c->chunked)
-        return; /* there is no place for them */
-    h1_write_last_chunk(out, t);
-    GS_ASSERT(!out->failed);
-    stream_write_slice(c->stream, gs_buf_slice(out));
-    c->trailers_sent = true;
+    body_writer_trailers(&c->body, c->stream, c->opts->pool, t);
 }
 
 static void
@@ -387,8 +370,7 @@ answer_end(struct side *to)
     struct server_conn *c = conn_of(to);
 
     GS_ASSERT(c->answer_state == ANSWER_STREAMING);
-    if (c->chunked && !c->trailers_sent)
-        stream_write_slice(c->stream, GS_SLICE("0\r\n\r\n"));
+    body_writer_end(&c->body, c->stream);
     c->answer_state = ANSWER_OVER;
     exchange_over(c);
 }
