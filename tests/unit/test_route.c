@@ -1,0 +1,218 @@
+/* test_route.c - matching, the spread of weights, the balancer and the retry budget, on a worker
+ * that has no sockets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <gossamer/alloc.h>
+#include <gossamer/head.h>
+
+#include "proxy/worker.h"
+
+#define ENDPOINTS 4
+
+struct bench {
+    struct worker worker;
+    struct gs_loop loop;
+    struct snapshot root;
+    struct endpoint endpoints[ENDPOINTS];
+    const struct endpoint *list[ENDPOINTS];
+    struct subset subset;
+};
+
+static void
+bench_init(struct bench *b)
+{
+    memset(b, 0, sizeof(*b));
+    b->worker.loop = &b->loop;
+    b->worker.root = &b->root;
+    b->worker.endpoints = test_calloc(SLOTS_MAX, sizeof(*b->worker.endpoints));
+    b->worker.services = test_calloc(SERVICES_MAX, sizeof(*b->worker.services));
+    b->root.slots = slots_new();
+    b->loop.now_ms = 1000;
+    b->loop.now_ns = 1000000000;
+    gs_rng_init(&b->loop.rng, 1);
+    for (uint32_t i = 0; i < ENDPOINTS; i++) {
+        char key[2] = { (char)('a' + i), 0 };
+
+        assert_int_equal(slots_get(b->root.slots, gs_slice_str(key), &b->endpoints[i].slot), 0);
+        b->endpoints[i].generation = 1;
+        b->list[i] = &b->endpoints[i];
+    }
+    b->subset.endpoints = b->list;
+    b->subset.count = ENDPOINTS;
+}
+
+static void
+bench_fini(struct bench *b)
+{
+    for (uint32_t i = 0; i < ENDPOINTS; i++)
+        gs_free(atomic_load(&b->worker.endpoints[i]));
+    gs_free(b->worker.services[0]);
+    test_free(b->worker.endpoints);
+    test_free(b->worker.services);
+    slots_free(b->root.slots);
+}
+
+/* ---- matching ---- */
+
+static struct text_match
+text(enum match_kind kind, const char *s)
+{
+    return (struct text_match){ .kind = kind, .text = gs_slice_str(s) };
+}
+
+static void
+test_match(void **state)
+{
+    struct field_match field = { GS_SLICE("x-experiment"), text(MATCH_EXACT, "promptv2") };
+    struct field_match present = { GS_SLICE("x-any"), text(MATCH_PRESENT, "") };
+    struct route_match both = { .uri = text(MATCH_PREFIX, "/api"),
+                                .fields = &field,
+                                .field_count = 1 };
+    struct route_match either[2] = {
+        { .uri = text(MATCH_EXACT, "/one") },
+        { .uri = text(MATCH_ANY, ""), .fields = &present, .field_count = 1 }
+    };
+    struct route_rule rules[3] = { { .matches = &both, .match_count = 1 },
+                                   { .matches = either, .match_count = 2 },
+                                   { .match_count = 0 } };
+    struct service s = { .rules = rules, .rule_count = 3 };
+    struct field fields[2] = { { .name = GS_SLICE("X-Experiment"), .value = GS_SLICE("v1") },
+                               { .name = GS_SLICE("x-experiment"),
+                                 .value = GS_SLICE("promptv2") } };
+    struct head h = { .path = GS_SLICE("/apis?x=/one"), .fields = fields, .count = 2 };
+    int match;
+
+    (void)state;
+    assert_int_equal(route_match(&s, &h, &match), 0); /* any line of the field, plain prefix */
+    assert_int_equal(match, 0);
+    h.count = 1;
+    assert_int_equal(route_match(&s, &h, &match), 2); /* the catch-all; no match of its own */
+    assert_int_equal(match, -1);
+    h.path = GS_SLICE("/one?q");
+    assert_int_equal(route_match(&s, &h, &match), 1); /* the query is not looked at */
+    h.path = GS_SLICE("/other");
+    fields[0].name = GS_SLICE("X-ANY");
+    assert_int_equal(route_match(&s, &h, &match), 1);
+    assert_int_equal(match, 1);
+    s.rule_count = 1;
+    assert_int_equal(route_match(&s, &h, &match), -1);
+}
+
+/* ---- weights ---- */
+
+/* Given  weights 90/10
+ * When   10,000 requests are sent by clients that take turns with 1..16 kinds of request
+ * Then   each kind is split 90/10 to within a thousandth of all */
+static void
+test_weights(void **state)
+{
+    struct route_backend backends[3] = { { .weight = 90 }, { .weight = 0 }, { .weight = 10 } };
+    struct route_rule rule = { .backends = backends, .backend_count = 3, .weight_total = 100 };
+    struct service s = { .rules = &rule, .rule_count = 1 };
+    struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    for (unsigned kinds = 1; kinds <= 16; kinds++) {
+        unsigned hits[16] = { 0 };
+
+        for (unsigned i = 0; i < 10000 * kinds; i++) {
+            const struct route_backend *got = route_pick_backend(&b.worker, &s, 0);
+
+            assert_ptr_not_equal(got, &backends[1]); /* weight 0 gets nothing */
+            hits[i % kinds] += got == &backends[2];
+        }
+        for (unsigned k = 0; k < kinds; k++)
+            assert_in_range(hits[k], 990, 1010);
+    }
+    bench_fini(&b);
+}
+
+/* ---- balance ---- */
+
+static void
+test_balance_prefers_the_fast(void **state)
+{
+    struct bench b;
+    unsigned hits[ENDPOINTS] = { 0 };
+
+    (void)state;
+    bench_init(&b);
+    for (uint32_t i = 0; i < ENDPOINTS; i++)
+        balance_observe(&b.worker, &b.endpoints[i], i == 0 ? 50000000 : 200000 + i * 100000);
+    for (int i = 0; i < 4000; i++)
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+    assert_int_equal(hits[0], 0);            /* 50 ms against less than 1: never of two */
+    for (uint32_t i = 1; i < ENDPOINTS; i++) /* below 1 ms they share alike */
+        assert_in_range(hits[i], 1100, 1600);
+    b.loop.now_ns += 60000000000; /* a minute later the slow one is tried again */
+    for (int i = 0; i < 4000; i++)
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+    assert_true(hits[0] > 500);
+    bench_fini(&b);
+}
+
+static void
+test_balance_avoids_the_busy_and_the_tried(void **state)
+{
+    struct bench b;
+    uint32_t tried[2] = { 0, 1 };
+    unsigned busy = 0;
+
+    (void)state;
+    bench_init(&b);
+    atomic_store(&slots_at(b.root.slots, 3)->active, 5);
+    for (int i = 0; i < 1000; i++) {
+        busy += balance_pick(&b.worker, &b.subset, NULL, 0)->slot == 3;
+        assert_true(balance_pick(&b.worker, &b.subset, tried, 2)->slot >= 2);
+    }
+    assert_int_equal(busy, 0);
+    balance_failed(&b.worker, &b.endpoints[2]);
+    for (int i = 0; i < 1000; i++)
+        assert_int_not_equal(balance_pick(&b.worker, &b.subset, NULL, 0)->slot, 2);
+    b.subset.count = 0;
+    assert_null(balance_pick(&b.worker, &b.subset, NULL, 0));
+    bench_fini(&b);
+}
+
+/* ---- retries ---- */
+
+/* Given  a service whose every request fails
+ * When   each asks for a retry
+ * Then   a fifth of them get one, beside a few per second */
+static void
+test_retry_budget(void **state)
+{
+    struct bench b;
+    unsigned retries = 0;
+
+    (void)state;
+    bench_init(&b);
+    for (int i = 0; i < 10000; i++) {
+        b.loop.now_ms++; /* 1,000 a second for ten seconds */
+        retry_earn(&b.worker, 0);
+        retries += retry_spend(&b.worker, 0);
+    }
+    assert_in_range(retries, 2000, 2250);
+    assert_int_equal(atomic_load(&b.worker.counters.retries), retries);
+    assert_int_equal(atomic_load(&b.worker.counters.retries_denied), 10000 - retries);
+    bench_fini(&b);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_match),
+        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_balance_prefers_the_fast),
+        cmocka_unit_test(test_balance_avoids_the_busy_and_the_tried),
+        cmocka_unit_test(test_retry_budget),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
