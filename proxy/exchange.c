@@ -88,6 +88,25 @@ of_reply(struct side *s)
     return GS_CONTAINER(s, struct exchange, reply);
 }
 
+/* What must hold whenever nobody is inside the machine. */
+static void
+exchange_check(const struct exchange *x)
+{
+    bool waiting = gs_fsm_is(&x->fsm, X_WAITING);
+    bool sent = gs_fsm_is(&x->fsm, X_SENT);
+
+    GS_ASSERT(!waiting || x->attempt.waiter.at); /* it waits for somebody */
+    GS_ASSERT(waiting || !x->attempt.waiter.at);
+    GS_ASSERT(!sent || x->attempt.upstream);
+    GS_ASSERT(!(waiting || sent) || x->root); /* a retry needs the root it was routed by */
+    GS_ASSERT(!(waiting || sent) || x->attempt.slot);
+    GS_ASSERT(!gs_fsm_is(&x->fsm, X_ANSWERED) || !x->root);
+    GS_ASSERT(x->attempts <= ATTEMPTS_MAX);
+    GS_ASSERT(!(x->request_over && x->answer_over) || gs_fsm_is(&x->fsm, X_DONE));
+    GS_ASSERT(!x->body_whole || x->root || gs_fsm_is(&x->fsm, X_REFUSED) ||
+              gs_fsm_is(&x->fsm, X_DONE));
+}
+
 /* ---- life ---- */
 
 static void
@@ -442,6 +461,7 @@ request_end(struct side *to)
     if (up)
         up->ops->end(up);
     maybe_done(x);
+    exchange_check(x);
 }
 
 static void
@@ -509,6 +529,7 @@ reply_head(struct side *to, struct head *h)
         gs_loop_disarm(w->loop, &x->timer);
     /* An instance that will close may leave the rest of the request unread. */
     h->close_after = !x->request_over && !h->keep_alive;
+    exchange_check(x);
     x->answer->ops->head(x->answer, h);
 }
 
@@ -713,6 +734,7 @@ exchange_begin(struct worker *w, struct side *answer, struct head *h,
     write_head(x, h);
     start_timer(x);
     attempt_start(x, false);
+    exchange_check(x);
     return &x->request;
 }
 

@@ -21,6 +21,7 @@ struct pool {
 static struct slot *
 slot_of(const struct pool *p, const struct endpoint_state *at)
 {
+    GS_ASSERT(at->generation % 2 == 1); /* of a slot in use */
     return slots_at(p->worker->root->slots, at->slot);
 }
 
@@ -67,7 +68,31 @@ on_sweep(struct gs_timer *t)
         idle_remove(p, c, client_endpoint(c));
         client_close(c);
     }
+    GS_DEBUG_ASSERT((pool_check(p), true));
     sweep_arm(p);
+}
+
+void
+pool_check(struct pool *p)
+{
+    uint64_t last_ms = 0;
+    uint32_t idle = 0;
+
+    GS_LIST_EACH(n, &p->by_age) {
+        struct client_conn *c = client_from_age(n);
+        const struct endpoint_state *at = client_endpoint(c);
+
+        GS_ASSERT(client_idle_since_ms(c) >= last_ms); /* the sweep stops at the first young one */
+        GS_ASSERT(gs_list_linked(client_by_endpoint(c)));
+        GS_ASSERT(at->idle_count > 0);
+        last_ms = client_idle_since_ms(c);
+        idle++;
+    }
+    GS_ASSERT(idle <= p->open);
+    GS_ASSERT(atomic_load_explicit(&p->worker->counters.upstream_idle, memory_order_relaxed) ==
+              idle);
+    GS_ASSERT(atomic_load_explicit(&p->worker->counters.upstream_open, memory_order_relaxed) ==
+              p->open);
 }
 
 struct pool *

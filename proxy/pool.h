@@ -17,6 +17,7 @@ struct pool *pool_new(struct worker *w);
 void pool_free(struct pool *p);  /* after pool_close, when no connection is left */
 void pool_close(struct pool *p); /* idle ones close now, busy ones when released */
 bool pool_empty(const struct pool *p);
+void pool_check(struct pool *p); /* invariants; aborts */
 
 /* A connection to the endpoint. GS_E_OK with *out: an idle one, yours now. GS_E_AGAIN: waiter will
  * be told. GS_E_LIMIT: too many wait or connect. fresh: do not take an idle one. */
