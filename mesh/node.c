@@ -40,7 +40,7 @@ struct running { /* a node and what only its start and stop need */
     struct admin *admin;
     struct health *health;
     struct seal_key *key;
-    struct gs_signal *term, *interrupt;
+    struct gs_signal *term, *interrupt, *hangup;
     struct gs_timer reap; /* armed while old roots live */
     struct gs_timer tick;
     struct gs_timer adopt; /* armed while commits wait for workers */
@@ -449,6 +449,7 @@ on_health_closed(void *arg)
     r->health = NULL;
     gs_signal_close(r->term);
     gs_signal_close(r->interrupt);
+    gs_signal_close(r->hangup);
     gs_loop_stop(r->node.loop);
 }
 
@@ -503,6 +504,16 @@ on_term(void *arg, int signum)
     LOG_INFO("node.draining", "signal=%d", signum);
     r->node.draining = true;
     proxy_drain(r->node.proxy, r->node.loop, on_drained, r);
+}
+
+/* A terminal that closes, or an operator who expects a reload: neither may cut requests. */
+static void
+on_hangup(void *arg, int signum)
+{
+    (void)arg;
+    (void)signum;
+    LOG_WARN("config.not_reloaded", "why=\"not in this version; restart to read %s again\"",
+             "the configuration");
 }
 
 /* ---- start ---- */
@@ -655,6 +666,7 @@ start_watching(struct running *r)
 
     r->term = gs_signal_watch(n->loop, SIGTERM, on_term, r);
     r->interrupt = gs_signal_watch(n->loop, SIGINT, on_term, r);
+    r->hangup = gs_signal_watch(n->loop, SIGHUP, on_hangup, r);
     r->health = health_new(n->loop, r->h1, on_health, r);
     for (size_t i = 0; i < n->config->services.count; i++)
         watch_service(r, &n->config->services.items[i]);

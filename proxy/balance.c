@@ -8,6 +8,7 @@
 
 #define DECAY_NS 10e9 /* time constant of the average */
 #define FLOOR_NS 1e6  /* differences below 1 ms are noise: such endpoints share alike */
+#define ALIKE 1.5     /* a ratio of latencies that is no reason to prefer one */
 
 static double
 faded(const struct endpoint_state *at, uint64_t now_ns)
@@ -18,15 +19,31 @@ faded(const struct endpoint_state *at, uint64_t now_ns)
     return age < 1000000000u ? at->ewma_ns : at->ewma_ns * exp(-(double)age / DECAY_NS);
 }
 
-static double
-cost_of(struct worker *w, const struct endpoint *e)
+/* How an endpoint looks now: latency, and how many would share it with one more request. */
+struct load {
+    double latency_ns;
+    double sharing;
+};
+
+static struct load
+load_of(struct worker *w, const struct endpoint *e)
 {
     const struct endpoint_state *at = worker_endpoint(w, e);
     const struct slot *slot = slots_at(w->root->slots, e->slot);
     uint32_t active = atomic_load_explicit(&slot->active, memory_order_relaxed) +
                       atomic_load_explicit(&slot->pending, memory_order_relaxed);
 
-    return fmax(faded(at, w->loop->now_ns), FLOOR_NS) * (active + 1.0);
+    return (struct load){ fmax(faded(at, w->loop->now_ns), FLOOR_NS), active + 1.0 };
+}
+
+/* Is b the better one? Latencies that are alike count as equal: else the endpoint that happened to
+ * have the lower one would get every request of a client that sends one at a time. */
+static bool
+costs_less(const struct load *b, const struct load *a)
+{
+    if (b->latency_ns < a->latency_ns * ALIKE && a->latency_ns < b->latency_ns * ALIKE)
+        return b->sharing < a->sharing;
+    return b->latency_ns * b->sharing < a->latency_ns * a->sharing;
 }
 
 static bool
@@ -57,6 +74,7 @@ pick_untried(struct worker *w, const struct subset *s, const uint32_t *tried, ui
 const struct endpoint *
 balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried, uint32_t tried_count)
 {
+    struct load load_a, load_b;
     uint32_t a, b;
 
     if (s->count == 0)
@@ -69,8 +87,9 @@ balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried, ui
     b = gs_rng_below(&w->loop->rng, s->count - 1);
     b += b >= a;
     GS_ASSERT(a != b);
-    return cost_of(w, s->endpoints[a]) <= cost_of(w, s->endpoints[b]) ? s->endpoints[a]
-                                                                      : s->endpoints[b];
+    load_a = load_of(w, s->endpoints[a]);
+    load_b = load_of(w, s->endpoints[b]);
+    return costs_less(&load_b, &load_a) ? s->endpoints[b] : s->endpoints[a];
 }
 
 void

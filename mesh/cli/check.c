@@ -36,8 +36,10 @@ check_node(struct check *c, const char *option)
     struct cli_answer answer;
     gs_err e;
 
-    c->socket = option || !c->config ? cli_socket(option, &c->arena)
-                                     : cli_socket(c->config->admin.socket, &c->arena);
+    /* --socket, GOSSAMER_SOCKET, what the configuration says, the default. */
+    if (!option && c->config && !config_env(environ, "GOSSAMER_SOCKET"))
+        option = c->config->admin.socket;
+    c->socket = cli_socket(option, &c->arena);
     if (!c->socket) {
         c->node = "unknown";
         return;

@@ -275,15 +275,15 @@ check_identity(const struct rules *r)
 {
     const struct schema_row *row = row_of("identity.mode");
     bool chosen = config_is_given(r->c, row);
-    char inbound[GS_ADDR_TEXT];
+    char outbound[GS_ADDR_TEXT];
 
     if (r->c->identity.mode != CONFIG_IDENTITY_OFF)
         return;
     (void)tell(r, chosen ? GS_SEV_NOTE : GS_SEV_WARNING, CODE_CONFIG_NO_IDENTITY, r->c, row,
                row->path,
-               "identity is off: nobody is authenticated, and whoever reaches %s can call the "
-               "services of this node and read what nodes ask each other",
-               gs_addr_text(&r->c->proxy.inbound, inbound));
+               "identity is off: nobody is authenticated, and whoever reaches %s can call every "
+               "service that this node knows",
+               gs_addr_text(&r->c->proxy.outbound, outbound));
 }
 
 void
