@@ -172,6 +172,7 @@ int cmd_apply(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
 int cmd_endpoints(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_get(int argc, char **argv);

@@ -1,0 +1,88 @@
+/* watch.c - signalfd, poll and the clock. */
+#include "mesh/demo/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <gossamer/check.h>
+
+void
+watch_start(struct watch *w)
+{
+    sigset_t set;
+
+    *w = (struct watch){ .fd = -1 };
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGHUP);
+    (void)sigaddset(&set, SIGQUIT);
+    (void)sigaddset(&set, SIGCHLD);
+    GS_ASSERT(sigprocmask(SIG_BLOCK, &set, &w->former) == 0);
+    w->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is found out when writing */
+}
+
+void
+watch_end(struct watch *w)
+{
+    (void)watch_stopped(w); /* a second Ctrl-C was meant for what is over now */
+    if (w->fd >= 0)
+        (void)close(w->fd);
+    w->fd = -1;
+    (void)sigprocmask(SIG_SETMASK, &w->former, NULL);
+}
+
+bool
+watch_stopped(struct watch *w)
+{
+    struct signalfd_siginfo info;
+
+    while (w->fd >= 0 && read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo != SIGCHLD)
+            w->stopped = true;
+    }
+    return w->stopped;
+}
+
+bool
+watch_sleep(struct watch *w, int ms)
+{
+    struct pollfd p = { .fd = w->fd, .events = POLLIN };
+
+    if (!watch_stopped(w))
+        (void)poll(&p, 1, ms);
+    return watch_stopped(w);
+}
+
+bool
+watch_line(struct watch *w)
+{
+    struct pollfd p[2] = { { .fd = w->fd, .events = POLLIN },
+                           { .fd = STDIN_FILENO, .events = POLLIN } };
+    char bytes[256];
+    ssize_t n;
+
+    if (watch_stopped(w) || poll(p, 2, -1) < 0 || p[1].revents == 0) {
+        (void)watch_stopped(w);
+        return false;
+    }
+    n = read(STDIN_FILENO, bytes, sizeof(bytes)); /* a terminal gives a line at a time */
+    if (n > 0)
+        return true;
+    if (n == 0 || errno != EINTR)
+        w->stopped = true;
+    return false;
+}
+
+uint64_t
+watch_now_us(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
