@@ -3,7 +3,7 @@
  *
  *   reading   armed while the sink has room; a readable event that meets no room disarms it, so a
  *             pause costs a system call only when bytes really come meanwhile
- *   writing   small writes join in the queue until the end of the turn (loop->dirty); a large one,
+ *   writing   small writes join in the queue until the end of the event (loop->dirty); a large one,
  *             or one on top of a large queue, goes to the kernel at once with what is before it;
  *             POLLOUT is armed only after a short write
  *   ended     EOF once; a failed write or read is RESET, told from the loop */
@@ -356,12 +356,8 @@ on_writable(struct tcp *t)
 }
 
 static void
-on_poll(uv_poll_t *p, int status, int events)
+handle_events(struct tcp *t, int status, int events)
 {
-    struct tcp *t = p->data;
-    struct gs_loop *l = t->base.loop;
-
-    gs_loop_clock(l);
     if (t->base.closing)
         return;
     if (t->connecting) {
@@ -381,6 +377,17 @@ on_poll(uv_poll_t *p, int status, int events)
         on_writable(t);
     if ((events & UV_READABLE) && !t->base.closing && !t->eof)
         on_readable(t);
+}
+
+static void
+on_poll(uv_poll_t *p, int status, int events)
+{
+    struct tcp *t = p->data;
+    struct gs_loop *l = t->base.loop; /* t may be gone after its events */
+
+    gs_loop_clock(l);
+    handle_events(t, status, events);
+    gs_loop_flush(l);
 }
 
 static struct tcp *

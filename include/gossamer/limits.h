@@ -13,7 +13,7 @@
 /* ---- streams ---- */
 #define STREAM_HIGH_BYTES (64 * 1024) /* queued for a slow reader: the source is not read on */
 #define STREAM_LOW_BYTES (16 * 1024)  /* drained to here: it is read again */
-#define STREAM_JOIN_BYTES 4096        /* writes up to this size wait for the end of the turn */
+#define STREAM_JOIN_BYTES 4096        /* writes up to this size wait for the end of the event */
 #define ACCEPT_BATCH_MAX 32           /* accepted per event, so that others get their turn */
 #define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
 #define LINGER_MS 2000                /* how long unread input is drained after a refusal */

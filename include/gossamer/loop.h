@@ -33,7 +33,7 @@ struct gs_loop {
     struct gs_block_pool blocks;
     struct gs_list defers;
     struct gs_list graves;
-    struct gs_list dirty; /* streams with output that waits for the end of the turn */
+    struct gs_list dirty; /* streams with output that waits for the end of the event */
     struct gs_rng rng;
     uint64_t lag_max_us; /* longest time between being due and running, this minute */
     const char *name;    /* "worker0": for metrics and logs */
@@ -50,6 +50,9 @@ void gs_wake_send(struct gs_wake *w);  /* any thread, async-signal-safe */
 void gs_wake_close(struct gs_wake *w); /* loop thread; frees it later */
 
 void gs_loop_clock(struct gs_loop *l); /* read the clock now */
+/* Flush what is dirty at the end of an event, not of the turn: with 256 connections in one turn the
+ * same one block is used 256 times, instead of 256 cold ones once. */
+void gs_loop_flush(struct gs_loop *l);
 void gs_defer_init(struct gs_defer *d, void (*run)(struct gs_defer *d));
 void gs_loop_defer(struct gs_loop *l, struct gs_defer *d);
 void gs_defer_cancel(struct gs_defer *d);

@@ -38,8 +38,8 @@ run_defers(struct gs_loop *l)
     }
 }
 
-static void
-flush_dirty(struct gs_loop *l)
+void
+gs_loop_flush(struct gs_loop *l)
 {
     struct gs_list *n;
 
@@ -104,7 +104,7 @@ settle(struct gs_loop_uv *uv)
 
     do {
         run_defers(l);
-        flush_dirty(l);
+        gs_loop_flush(l);
     } while (!gs_list_empty(&l->defers) || !gs_list_empty(&l->dirty));
     bury_graves(l);
     arm_timer(uv);
