@@ -144,7 +144,7 @@ class Demo:
         if files:
             assert list(self.tmp.iterdir()) == []
         for port in ports_in(self.out()):
-            assert not abandoned(port), f"{port} still listens:\n{self.out()}"
+            until(f"{port} is let go", lambda: not abandoned(port), 5)
 
 
 # ---- promises ----

@@ -190,13 +190,14 @@ def test_a_temporary_file_left_behind_means_nothing(tools):
 # ---- who is late, who is leaving ----
 
 class Stalled:
-    """The worker of a node stopped, as by a debugger: the first thread made after the main one."""
+    """The worker of a node stopped, as by a debugger."""
     SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
 
     def __init__(self, pid):
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-        self.tid = sorted(int(t.name) for t in pathlib.Path(f"/proc/{pid}/task").iterdir())[1]
+        tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+        self.tid = next(int(t.name) for t in tasks if (t / "comm").read_text() == "worker0\n")
 
     def __enter__(self):
         if self.libc.ptrace(self.SEIZE, self.tid, None, None) != 0:
