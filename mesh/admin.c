@@ -18,7 +18,8 @@ struct door { /* one listener: first in it is the handler its connections call *
     struct http_server_options opts;
     struct admin *admin;
     struct gs_listener *listener;
-    bool trusted; /* the unix socket */
+    uint32_t conn_count; /* each door has its own limit: one cannot lock the other */
+    bool trusted;        /* the unix socket */
 };
 
 struct admin {
@@ -26,13 +27,15 @@ struct admin {
     struct gs_loop *loop;
     struct door unix_door, tcp_door;
     struct gs_list conns;
-    uint32_t conn_count;
     char *socket;
     struct gs_addr addr;
     void (*closed)(void *arg); /* set: closing */
     void *closed_arg;
     struct gs_defer finish;
+    struct gs_timer cut; /* connections that do not end by themselves */
 };
+
+#define CLOSE_MS 1000 /* for answers to go out */
 
 struct admin_call {
     struct side side;
@@ -417,6 +420,7 @@ finish(struct gs_defer *d)
 
     if (!gs_list_empty(&a->conns))
         return;
+    gs_loop_disarm(a->loop, &a->cut);
     unlink(a->socket);
     gs_free(a->socket);
     gs_free(a);
@@ -424,12 +428,22 @@ finish(struct gs_defer *d)
 }
 
 static void
+on_cut(struct gs_timer *t)
+{
+    struct admin *a = GS_CONTAINER(t, struct admin, cut);
+
+    GS_LIST_EACH_SAFE(n, &a->conns)
+        server_conn_abort(n);
+}
+
+static void
 on_conn_closed(struct http_handler *handler)
 {
-    struct admin *a = ((struct door *)(void *)handler)->admin;
+    struct door *d = (struct door *)(void *)handler;
+    struct admin *a = d->admin;
 
-    GS_ASSERT(a->conn_count > 0);
-    a->conn_count--;
+    GS_ASSERT(d->conn_count > 0);
+    d->conn_count--;
     if (a->closed && gs_list_empty(&a->conns))
         gs_loop_defer(a->loop, &a->finish);
 }
@@ -440,12 +454,12 @@ on_accepted(void *arg, int fd)
     struct door *d = arg;
     struct admin *a = d->admin;
 
-    if (a->conn_count >= ADMIN_CONNECTIONS_MAX) {
+    if (d->conn_count >= ADMIN_CONNECTIONS_MAX) {
         close(fd);
         return;
     }
     if (server_accept(a->loop, fd, &d->opts, &a->conns))
-        a->conn_count++;
+        d->conn_count++;
 }
 
 static void
@@ -457,7 +471,7 @@ door_open(struct admin *a, struct door *d, int fd, bool trusted, struct h1_pool 
     d->opts = (struct http_server_options){ .handler = &d->handler,
                                             .pool = pool,
                                             .head_ms = 10000,
-                                            .idle_ms = 60000,
+                                            .idle_ms = trusted ? 60000 : 5000,
                                             .body_idle_ms = 10000,
                                             .via = "gossamer-admin" };
     d->admin = a;
@@ -487,6 +501,7 @@ admin_start(const struct admin_options *o, struct admin **out, struct gs_why *wh
     a->socket = gs_strdup(o->socket);
     gs_list_init(&a->conns);
     gs_defer_init(&a->finish, finish);
+    gs_timer_init(&a->cut, on_cut);
     door_open(a, &a->unix_door, sock, true, o->pool);
     if (tcp >= 0) {
         if (gs_listen_addr(tcp, &a->addr) != GS_E_OK)
@@ -511,6 +526,7 @@ admin_close(struct admin *a, void (*closed)(void *arg), void *arg)
     gs_listener_close(a->unix_door.listener);
     gs_listener_close(a->tcp_door.listener);
     GS_LIST_EACH_SAFE(n, &a->conns)
-        server_conn_abort(n);
+        server_conn_drain(n);
+    gs_loop_arm(a->loop, &a->cut, CLOSE_MS);
     gs_loop_defer(a->loop, &a->finish);
 }

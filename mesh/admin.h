@@ -35,7 +35,7 @@ struct admin_options {
 gs_err admin_start(const struct admin_options *o, struct admin **out, struct gs_why *why)
     GS_MUST_CHECK;
 struct gs_addr admin_addr(const struct admin *a); /* of TCP, as bound */
-/* Stops listening and closes connections (calls under way are cut after their answer); closed is
+/* Stops listening; connections end with the answers they owe, or are cut after a second. closed is
  * called when none is left and the object is freed. */
 void admin_close(struct admin *a, void (*closed)(void *arg), void *arg);
 

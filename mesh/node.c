@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -359,6 +360,7 @@ on_tick(struct gs_timer *t)
     struct running *r = GS_CONTAINER(t, struct running, tick);
 
     gossip_tick(r->node.gossip, r->node.loop->now_ms);
+    slots_reap(r->node.slots); /* those whose last pooled connection has ended since */
     gs_loop_arm(r->node.loop, &r->tick, TICK_MS);
 }
 
@@ -694,11 +696,30 @@ running_new(const struct config *c)
     return r;
 }
 
+#define DESCRIPTORS_MIN 48 /* loops, listeners, state files, and a few to serve anybody with */
+
+static gs_err
+check_descriptors(struct gs_why *why)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= DESCRIPTORS_MIN)
+        return GS_E_OK;
+    return gs_refuse(why, GS_E_IO,
+                     "only %llu open files are allowed, at least %d are needed; raise the limit "
+                     "(ulimit -n, or LimitNOFILE= of the unit)",
+                     (unsigned long long)l.rlim_cur, DESCRIPTORS_MIN);
+}
+
 gs_err
 node_run(const struct config *c, const struct node_run_options *o, struct gs_why *why)
 {
-    struct running *r = running_new(c);
-    gs_err e;
+    struct running *r;
+    gs_err e = check_descriptors(why);
+
+    if (e != GS_E_OK)
+        return e;
+    r = running_new(c);
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of that write */

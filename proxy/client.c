@@ -47,8 +47,9 @@ struct client_conn {
     bool reused;             /* it has carried an exchange before */
     struct body_writer body; /* the request's */
     bool request_over, answer_over;
-    bool keep;   /* the instance keeps the connection */
-    bool headed; /* the final head has come */
+    bool keep;     /* the instance keeps the connection */
+    bool bodyless; /* the answer told a length without a body: a broken instance sends it late */
+    bool headed;   /* the final head has come */
     struct h1 codec;
 };
 
@@ -120,6 +121,7 @@ on_head(void *sink, struct head *h)
     if (h->status >= 200) {
         c->headed = true;
         c->keep = h->keep_alive;
+        c->bodyless = h->framing == FRAMING_NONE && h->has_length;
     }
     if (c->reply)
         c->reply->ops->head(c->reply, h);
@@ -433,6 +435,12 @@ bool
 client_stale(struct client_conn *c)
 {
     return stream_tcp_stale(c->stream);
+}
+
+bool
+client_doubtful(const struct client_conn *c)
+{
+    return c->bodyless;
 }
 
 void

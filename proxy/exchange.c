@@ -61,8 +61,9 @@ struct exchange {
     uint32_t service_id;
     uint32_t tried[ATTEMPTS_MAX];
     uint8_t attempts;
-    unsigned status;   /* of the answer */
-    enum reason ended; /* why, if not well */
+    uint8_t stale_retries; /* beside those */
+    unsigned status;       /* of the answer */
+    enum reason ended;     /* why, if not well */
     struct gs_fsm fsm;
     bool is_head, idempotent, chunked, bodyless;
     bool body_whole; /* `body` holds all of the body that came so far */
@@ -304,10 +305,11 @@ static void
 attempt_failed(struct exchange *x, enum reason r)
 {
     bool was_sent = gs_fsm_is(&x->fsm, X_SENT);
-    bool stale = was_sent && r == REASON_UPSTREAM_CLOSED && x->attempt.reused;
+    bool stale = was_sent && r == REASON_UPSTREAM_CLOSED && x->attempt.reused &&
+                 x->stale_retries < ATTEMPTS_MAX;
 
     attempt_over(x, r);
-    if (x->root && !stale)
+    if (x->root && !stale && r != REASON_LIMIT) /* a limit is ours */
         balance_failed(x->worker, x->attempt.endpoint);
     if (!replayable(x) || (was_sent && !x->idempotent) ||
         (was_sent && r != REASON_UPSTREAM_CLOSED)) {
@@ -315,6 +317,7 @@ attempt_failed(struct exchange *x, enum reason r)
         return;
     }
     if (stale) { /* the instance closed a kept connection as we took it: no failure of its */
+        x->stale_retries++;
         attempt_start(x, true);
         return;
     }

@@ -26,6 +26,7 @@ struct h1_store {
     struct gs_slice *span; /* in the making, or NULL */
     size_t span_cap;       /* of the arena piece it lies in; 0: it is borrowed */
     size_t kept;           /* fields before this one are no longer borrowed */
+    size_t names_kept;     /* nor are the names before this one */
     bool line_kept;
     bool too_many;
     struct gs_slice trailers; /* their lines, gathered */
@@ -124,7 +125,7 @@ store_take(struct codec *c)
     gs_arena_init(&s->arena, NULL, 0, 2048);
     s->span = NULL;
     s->span_cap = 0;
-    s->kept = 0;
+    s->kept = s->names_kept = 0;
     s->line_kept = s->too_many = false;
     s->trailers = GS_SLICE_NONE;
     memset(&s->head, 0, sizeof(s->head));
@@ -214,9 +215,11 @@ keep_spans(struct h1_store *s)
         s->line_kept = h->count > 0;
     }
     for (size_t i = s->kept; i < h->count; i++) {
-        span_keep(s, &h->fields[i].name);
+        if (i >= s->names_kept) /* once: a name of 32 KiB before a dribbled value */
+            span_keep(s, &h->fields[i].name);
         span_keep(s, &h->fields[i].value);
     }
+    s->names_kept = h->count;
     /* The last one may still be growing. */
     s->kept = h->count > 0 ? h->count - 1 : 0;
 }

@@ -156,7 +156,8 @@ take_idle(struct pool *p, struct endpoint_state *at)
 
         idle_remove(p, c, at);
         /* Its FIN may be waiting behind other events of this turn. */
-        if (now - client_idle_since_ms(c) < POOL_PEEK_AFTER_MS || !client_stale(c)) {
+        if ((now - client_idle_since_ms(c) < POOL_PEEK_AFTER_MS && !client_doubtful(c)) ||
+            !client_stale(c)) {
             client_take(c);
             return c;
         }
@@ -219,12 +220,31 @@ first_waiter(struct pool *p, struct endpoint_state *at)
     return w;
 }
 
+/* Whoever waits has a connect under way for it, or is told that it gets none. */
+static void
+serve_waiters(struct pool *p, struct endpoint_state *at)
+{
+    struct pool_waiter *w;
+
+    while (at->waiting > at->connecting && at->connecting < POOL_CONNECTS_MAX)
+        if (!start_connect(p, at))
+            break;
+    while (at->connecting == 0 && (w = first_waiter(p, at)))
+        w->ready(w, NULL, REASON_LIMIT);
+}
+
 /* A connection is there to be used: for who waits first, else it is parked. */
 static void
 offer(struct pool *p, struct client_conn *c, struct endpoint_state *at)
 {
-    struct pool_waiter *w = first_waiter(p, at);
+    struct pool_waiter *w;
 
+    if (client_doubtful(c) && client_stale(c)) {
+        client_close(c);
+        serve_waiters(p, at);
+        return;
+    }
+    w = first_waiter(p, at);
     if (w) {
         w->ready(w, c, REASON_NONE);
         return;
@@ -253,6 +273,7 @@ pool_connected(struct pool *p, struct client_conn *c, struct endpoint_state *at)
     GS_ASSERT(at->connecting > 0);
     at->connecting--;
     offer(p, c, at);
+    serve_waiters(p, at);
 }
 
 void
@@ -263,10 +284,9 @@ pool_connect_failed(struct pool *p, struct endpoint_state *at, enum reason why)
     GS_ASSERT(at->connecting > 0);
     at->connecting--;
     counter_add(&p->worker->counters.upstream_connect_failures, 1);
-    if (at->waiting > at->connecting)
-        (void)start_connect(p, at);
     if (w)
         w->ready(w, NULL, why);
+    serve_waiters(p, at);
 }
 
 void
@@ -282,5 +302,6 @@ pool_conn_gone(struct pool *p, struct endpoint_state *at)
     p->open--;
     counter_sub(&p->worker->counters.upstream_open, 1);
     atomic_fetch_sub_explicit(&slot_of(p, at)->pooled, 1, memory_order_release);
+    serve_waiters(p, at);
     worker_conn_closed(p->worker);
 }

@@ -46,8 +46,9 @@ struct client_conn *client_from_age(struct gs_list *link);
 struct endpoint_state *client_endpoint(const struct client_conn *c);
 uint64_t client_idle_since_ms(const struct client_conn *c);
 bool client_stale(struct client_conn *c);
-void client_take(struct client_conn *c); /* idle -> taken */
-void client_park(struct client_conn *c); /* taken -> idle */
+bool client_doubtful(const struct client_conn *c); /* look before reuse, however soon */
+void client_take(struct client_conn *c);           /* idle -> taken */
+void client_park(struct client_conn *c);           /* taken -> idle */
 
 /* pool.c, called by client.c */
 struct worker *pool_worker(const struct pool *p);

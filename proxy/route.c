@@ -66,6 +66,9 @@ route_match(const struct service *s, const struct head *h, int *match)
     ptrdiff_t query = gs_slice_find(h->path, '?');
     struct gs_slice path = query < 0 ? h->path : gs_slice_head(h->path, (size_t)query);
 
+    if (path.len == 0) /* "http://host?query": the path is "/" */
+        path = GS_SLICE("/");
+
     *match = -1;
     for (uint32_t r = 0; r < s->rule_count; r++) {
         const struct route_rule *rule = &s->rules[r];

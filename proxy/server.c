@@ -27,7 +27,7 @@ enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BUSY, CONN_LINGER, CONN_CLOSING, CO
 
 static const char *const conn_names[] = { "idle", "head", "busy", "linger", "closing" };
 static const uint32_t conn_moves[] = {
-    [CONN_IDLE] = GS_FSM_BIT(CONN_HEAD) | GS_FSM_BIT(CONN_CLOSING),
+    [CONN_IDLE] = GS_FSM_BIT(CONN_HEAD) | GS_FSM_BIT(CONN_LINGER) | GS_FSM_BIT(CONN_CLOSING),
     [CONN_HEAD] = GS_FSM_BIT(CONN_BUSY) | GS_FSM_BIT(CONN_LINGER) | GS_FSM_BIT(CONN_CLOSING),
     [CONN_BUSY] = GS_FSM_BIT(CONN_IDLE) | GS_FSM_BIT(CONN_LINGER) | GS_FSM_BIT(CONN_CLOSING),
     [CONN_LINGER] = GS_FSM_BIT(CONN_CLOSING),
@@ -58,12 +58,14 @@ struct server_conn {
     bool keep; /* this connection outlives this answer */
     bool draining;
     struct body_writer body; /* the answer's */
+    bool awaits_100;         /* the client holds its body back until it is asked for */
     bool unwanted;           /* nobody takes the rest of the request */
     bool feeding;            /* inside h1_feed */
     struct h1 codec;
 };
 
 static void conn_feed(struct server_conn *c, struct gs_slice bytes);
+static void watch_reader(struct server_conn *c);
 
 static struct server_conn *
 conn_of(const struct side *answer)
@@ -116,9 +118,23 @@ conn_linger(struct server_conn *c)
     gs_fsm_move(&c->fsm, CONN_LINGER);
     request_reset(c, REASON_NONE);
     c->linger_bytes = 0;
+    c->sent_mark = c->stream->sent;
     stream_shutdown(c->stream);
     stream_resume(c->stream);
-    gs_loop_arm(c->loop, &c->timer, LINGER_MS);
+    c->input_ms = c->loop->now_ms;
+    conn_arm(c, LINGER_MS);
+}
+
+/* Between two requests: the next one, when there is room for its answer. */
+static void
+conn_continue(struct server_conn *c)
+{
+    if (stream_room(c->stream) == 0)
+        return; /* sink_drained comes back here */
+    if (c->rest.len > 0)
+        gs_loop_defer(c->loop, &c->next);
+    else
+        stream_resume(c->stream);
 }
 
 /* Both directions of an exchange may have ended now. */
@@ -141,11 +157,9 @@ exchange_over(struct server_conn *c)
         return;
     gs_fsm_move(&c->fsm, CONN_IDLE);
     h1_next(&c->codec);
+    c->sent_mark = c->stream->sent;
     conn_arm(c, c->opts->idle_ms);
-    if (c->rest.len > 0)
-        gs_loop_defer(c->loop, &c->next);
-    else
-        stream_resume(c->stream);
+    conn_continue(c);
 }
 
 /* ---- the request, from the codec ---- */
@@ -163,6 +177,7 @@ on_head(void *sink, struct head *h)
     c->answer_state = ANSWER_AWAITED;
     c->request_over = false;
     c->unwanted = false;
+    c->awaits_100 = h->expects_100;
     c->input_ms = c->loop->now_ms;
     if (h->framing != FRAMING_NONE)
         conn_arm(c, c->opts->body_idle_ms);
@@ -178,6 +193,7 @@ on_data(void *sink, struct gs_slice bytes)
     struct server_conn *c = sink;
 
     c->input_ms = c->loop->now_ms;
+    c->awaits_100 = false;
     if (c->request)
         c->request->ops->data(c->request, bytes);
 }
@@ -201,6 +217,8 @@ on_end(void *sink)
         gs_loop_disarm(c->loop, &c->timer);
     if (c->request)
         c->request->ops->end(c->request);
+    if (gs_fsm_is(&c->fsm, CONN_BUSY))
+        watch_reader(c); /* its answer may have been waiting for it already */
 }
 
 static const struct h1_sink_ops codec_ops = { on_head, on_data, on_trailers, on_end };
@@ -320,6 +338,10 @@ answer_head(struct side *to, struct head *h)
     enum framing framing = h->framing;
 
     GS_ASSERT(c->answer_state == ANSWER_AWAITED);
+    if (c->awaits_100) {
+        c->awaits_100 = false;
+        c->input_ms = c->loop->now_ms;
+    }
     if (h->status < 200 && c->minor == 0)
         return; /* HTTP/1.0 knows no interim answers */
     c->body = (struct body_writer){ 0 };
@@ -414,7 +436,8 @@ sink_room(void *sink)
     switch ((enum conn_state)c->fsm.state) {
     case CONN_IDLE:
     case CONN_HEAD:
-        return c->rest.len > 0 ? 0 : STREAM_HIGH_BYTES;
+        /* Answers of our own need no upstream's room: a client that does not read is not read. */
+        return c->rest.len > 0 || stream_room(c->stream) == 0 ? 0 : STREAM_HIGH_BYTES;
     case CONN_BUSY:
         if (c->request_over || !c->request)
             return 0;
@@ -517,7 +540,8 @@ sink_ended(void *sink, enum stream_end how)
         c->opts->handler->refused(c->opts->handler, REASON_CLIENT_LEFT);
     /* A client that half-closes is taken to have left, as Envoy and nginx do: the answer it no
      * longer waits for may be costly. */
-    conn_close(c, REASON_CLIENT_LEFT, how != STREAM_EOF);
+    conn_close(c, REASON_CLIENT_LEFT,
+               how != STREAM_EOF || c->stream->queue.bytes > 0 || gs_fsm_is(&c->fsm, CONN_BUSY));
 }
 
 static void
@@ -527,6 +551,10 @@ sink_drained(void *sink)
 
     if (c->request)
         c->request->ops->resume(c->request);
+    else if (gs_fsm_is(&c->fsm, CONN_IDLE))
+        conn_continue(c);
+    else if (gs_fsm_is(&c->fsm, CONN_HEAD))
+        stream_resume(c->stream);
 }
 
 static void
@@ -567,29 +595,50 @@ reader_timer(struct server_conn *c)
         return;
     }
     c->sent_mark = c->stream->sent;
-    conn_arm(c, c->opts->body_idle_ms);
+    conn_arm(c, c->opts->body_idle_ms ? c->opts->body_idle_ms : LINGER_MS);
 }
 
 static void
 body_timer(struct server_conn *c)
 {
     uint64_t idle = c->loop->now_ms - c->input_ms;
+    enum reason why = REASON_BODY_TIMEOUT;
 
     if (c->request_over) {
         reader_timer(c);
         return;
     }
-    /* Waiting for our own room is not the client's fault. */
-    if (!c->request || c->request->ops->room(c->request) == 0)
+    if (c->awaits_100)
         idle = 0;
     if (idle < c->opts->body_idle_ms) {
         conn_arm(c, c->opts->body_idle_ms - idle);
         return;
     }
+    /* Without room it is the instance that does not read. */
+    if (c->request && c->request->ops->room(c->request) == 0)
+        why = REASON_RESPONSE_TIMEOUT;
     if (c->answer_state == ANSWER_AWAITED)
-        request_reset(c, REASON_BODY_TIMEOUT);
+        request_reset(c, why);
     else
-        conn_close(c, REASON_BODY_TIMEOUT, true);
+        conn_close(c, why, true);
+}
+
+/* Nothing is under way, but the end of an answer may still be: closing would drop it. */
+static void
+rest_timer(struct server_conn *c)
+{
+    if (c->stream->queue.bytes == 0) {
+        conn_close(c, REASON_IDLE, false);
+        return;
+    }
+    if (c->stream->sent != c->sent_mark)
+        c->input_ms = c->loop->now_ms;
+    else if (c->loop->now_ms - c->input_ms >= c->opts->body_idle_ms) {
+        conn_close(c, REASON_CLIENT_STALLED, true);
+        return;
+    }
+    c->sent_mark = c->stream->sent;
+    conn_arm(c, LINGER_MS);
 }
 
 static void
@@ -600,7 +649,7 @@ on_timer(struct gs_timer *t)
     switch ((enum conn_state)c->fsm.state) {
     case CONN_IDLE:
     case CONN_LINGER:
-        conn_close(c, REASON_IDLE, false);
+        rest_timer(c);
         break;
     case CONN_HEAD:
         conn_refuse(c, REASON_HEAD_TIMEOUT, NULL);
@@ -646,7 +695,11 @@ server_conn_drain(struct gs_list *link)
     struct server_conn *c = GS_LIST_ENTRY(link, struct server_conn, link);
 
     c->draining = true;
-    if (gs_fsm_is(&c->fsm, CONN_IDLE) && c->rest.len == 0)
+    if (!gs_fsm_is(&c->fsm, CONN_IDLE) || c->rest.len > 0 || stream_tcp_stale(c->stream))
+        return; /* its next request has come already and is served as the last */
+    if (c->stream->queue.bytes > 0)
+        conn_linger(c); /* an answer is still going out */
+    else
         conn_close(c, REASON_DRAINING, false);
 }
 

@@ -29,6 +29,7 @@ struct tcp {
     int fd;
     uint8_t armed; /* uv events now polled */
     bool connecting;
+    bool accepted;   /* a client's: that it left is told over unread input */
     bool refused;    /* connect(2) itself failed */
     bool eof;        /* FIN was read */
     bool broken;     /* RESET is due or told */
@@ -222,7 +223,7 @@ tcp_resume(struct stream *s)
     struct tcp *t = tcp_of(s);
 
     if (!t->eof && !t->connecting)
-        poll_add(t, UV_READABLE);
+        poll_set(t, (t->armed & ~UV_DISCONNECT) | UV_READABLE);
 }
 
 static void
@@ -292,7 +293,7 @@ input_ended(struct tcp *t, enum stream_end how)
 {
     t->eof = true;
     t->broken = t->broken || how != STREAM_EOF;
-    poll_remove(t, UV_READABLE);
+    poll_remove(t, UV_READABLE | UV_DISCONNECT);
     if (t->broken)
         poll_set(t, 0);
     t->base.sink_ops->ended(t->base.sink, how);
@@ -306,7 +307,11 @@ pause_reading(struct tcp *t)
     char c;
     ssize_t n = recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 
-    if (n > 0)
+    if (n > 0 && t->accepted && t->broken)
+        input_ended(t, STREAM_RESET);
+    else if (n > 0 && t->accepted)
+        poll_set(t, (t->armed & ~UV_READABLE) | UV_DISCONNECT);
+    else if (n > 0)
         poll_remove(t, UV_READABLE);
     else if (n == 0)
         input_ended(t, t->broken ? STREAM_RESET : STREAM_EOF);
@@ -366,6 +371,12 @@ handle_events(struct tcp *t, int status, int events)
         on_connected(t);
         return;
     }
+    if (t->accepted && !t->eof &&
+        ((status < 0 && !(t->armed & UV_READABLE)) ||
+         ((events & UV_DISCONNECT) && !(events & UV_READABLE)))) {
+        input_ended(t, status < 0 ? STREAM_RESET : STREAM_EOF);
+        return;
+    }
     if (status < 0) {
         /* POLLERR: libuv has stopped the poll. What came before the error is read first, so the
          * poll goes on until a read tells the error. */
@@ -422,6 +433,7 @@ stream_tcp_accept(struct gs_loop *loop, int fd, const struct stream_sink_ops *op
         return NULL;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on unix sockets: fine */
+    t->accepted = true;
     poll_set(t, UV_READABLE);
     return &t->base;
 }

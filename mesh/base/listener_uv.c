@@ -55,8 +55,9 @@ gs_listen_tcp(const struct gs_addr *addr, bool share, struct gs_why *why)
 static bool
 unix_alive(const struct sockaddr_un *sa)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool alive = fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ||
+                             errno == EAGAIN); /* it is stopped, with a full backlog */
 
     if (fd >= 0)
         close(fd);
@@ -67,6 +68,7 @@ int
 gs_listen_unix(const char *path, unsigned mode, struct gs_why *why)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct stat st;
     int fd;
 
     if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path) >= sizeof(sa.sun_path)) {
@@ -76,6 +78,10 @@ gs_listen_unix(const char *path, unsigned mode, struct gs_why *why)
     }
     if (unix_alive(&sa)) {
         (void)gs_refuse(why, GS_E_IN_USE, "%s: another process answers there", path);
+        return -1;
+    }
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        (void)gs_refuse(why, GS_E_INVALID, "%s is there and is no socket", path);
         return -1;
     }
     unlink(path);
