@@ -112,12 +112,6 @@ persist_save(struct persist *p, struct persist_waiter *w)
         persist_begin(p);
 }
 
-bool
-persist_busy(const struct persist *p)
-{
-    return p->busy;
-}
-
 void
 persist_drain(struct persist *p, void (*drained)(void *arg), void *arg)
 {

@@ -20,7 +20,6 @@ struct persist_waiter {
 struct persist *persist_new(struct gs_loop *loop, const char *dir, persist_build_cb build,
                             void *arg);
 void persist_save(struct persist *p, struct persist_waiter *w); /* w NULL: nobody waits */
-bool persist_busy(const struct persist *p);
 /* Calls drained (once) when nothing is being written any more. */
 void persist_drain(struct persist *p, void (*drained)(void *arg), void *arg);
 void persist_free(struct persist *p); /* not busy */

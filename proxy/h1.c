@@ -405,22 +405,6 @@ h1_next(struct h1 *h)
 }
 
 bool
-h1_at_start(const struct h1 *h)
-{
-    const struct codec *c = (const struct codec *)(const void *)h->opaque;
-
-    return c->state == H1_HEAD && !c->started;
-}
-
-bool
-h1_in_head(const struct h1 *h)
-{
-    const struct codec *c = (const struct codec *)(const void *)h->opaque;
-
-    return c->state == H1_HEAD && c->started;
-}
-
-bool
 h1_done(const struct h1 *h)
 {
     return ((const struct codec *)(const void *)h->opaque)->state == H1_DONE;

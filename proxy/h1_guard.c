@@ -18,7 +18,6 @@ enum guard_state {
     G_METHOD,
     G_TARGET,
     G_VERSION, /* "HTTP/d.d", g->digits counts its bytes */
-    G_STATUS_SP,
     G_STATUS,
     G_PHRASE,
     G_LINE_LF,
@@ -252,7 +251,6 @@ head_byte(struct h1_guard *g, char c, struct gs_why *why)
         return target_byte(g, c, why);
     case G_VERSION:
         return version_state(g, c, why);
-    case G_STATUS_SP:
     case G_STATUS:
         return status_byte(g, c, why);
     case G_PHRASE:

@@ -708,9 +708,3 @@ server_conn_abort(struct gs_list *link)
 {
     conn_close(GS_LIST_ENTRY(link, struct server_conn, link), REASON_DRAINING, true);
 }
-
-int
-server_conn_fd(const struct side *answer)
-{
-    return stream_tcp_fd(conn_of(answer)->stream);
-}

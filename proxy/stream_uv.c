@@ -480,9 +480,3 @@ stream_tcp_stale(struct stream *s)
     n = recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
     return n >= 0 || errno != EAGAIN;
 }
-
-int
-stream_tcp_fd(const struct stream *s)
-{
-    return tcp_of((struct stream *)(uintptr_t)s)->fd;
-}

@@ -48,9 +48,7 @@ enum reason h1_feed(struct h1 *c, struct gs_slice bytes, size_t *used, struct gs
 /* The connection ended. REASON_NONE if that is a legal end (between messages, or of a body that
  * lasts until the close: sink.end was called). */
 enum reason h1_feed_eof(struct h1 *c, struct gs_why *why);
-void h1_next(struct h1 *c);           /* ready for the next message; only after end */
-bool h1_at_start(const struct h1 *c); /* not a byte of a message was seen */
-bool h1_in_head(const struct h1 *c);
+void h1_next(struct h1 *c);       /* ready for the next message; only after end */
 bool h1_done(const struct h1 *c); /* end was called, h1_next not yet */
 
 /* ---- writing ---- */

@@ -51,8 +51,6 @@ struct server_conn *server_accept(struct gs_loop *loop, int fd,
                                   const struct http_server_options *opts, struct gs_list *conns);
 void server_conn_drain(struct gs_list *link); /* close when idle, say so in the next answer */
 void server_conn_abort(struct gs_list *link);
-/* The connection behind an answer side, for its peer address and the like. */
-int server_conn_fd(const struct side *answer);
 /* Make an answer of our own on this side: head, a short text body, end. details may be NULL. */
 void server_answer_reason(struct side *answer, const struct head *request, enum reason r,
                           const char *details);

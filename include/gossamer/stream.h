@@ -59,7 +59,6 @@ void stream_shutdown(struct stream *s);
 void stream_resume(struct stream *s);
 void stream_close(struct stream *s); /* any state, twice is fine; ends in sink.closed */
 void stream_abort(struct stream *s);
-void stream_set_sink(struct stream *s, const struct stream_sink_ops *ops, void *sink);
 /* What may still be written before the writer should stop reading its source: all of the scratch
  * while nothing is queued and the loop is under half its budget, else up to STREAM_HIGH_BYTES. */
 size_t stream_room(const struct stream *s);
@@ -75,4 +74,3 @@ struct stream *stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to
                                   const struct stream_sink_ops *ops, void *sink);
 /* True when the idle peer has sent FIN, bytes or an error that no event has told yet. */
 bool stream_tcp_stale(struct stream *s);
-int stream_tcp_fd(const struct stream *s);

@@ -61,13 +61,6 @@ stream_abort(struct stream *s)
     s->ops->abort(s);
 }
 
-void
-stream_set_sink(struct stream *s, const struct stream_sink_ops *ops, void *sink)
-{
-    s->sink_ops = ops;
-    s->sink = sink;
-}
-
 size_t
 stream_room(const struct stream *s)
 {
