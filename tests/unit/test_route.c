@@ -16,10 +16,10 @@
 struct bench {
     struct worker worker;
     struct gs_loop loop;
-    struct snapshot root;
     struct endpoint endpoints[ENDPOINTS];
     const struct endpoint *list[ENDPOINTS];
     struct subset subset;
+    struct snapshot root; /* last: its pins would follow */
 };
 
 static void
