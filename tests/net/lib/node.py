@@ -26,20 +26,25 @@ REPORTS = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:")
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1], ) * 2)
 
 
-def free_port(_rng=random.Random(os.urandom(8))):
-    """A port nobody has, below the range that outgoing connections take theirs from: it is still
-    free when the node that was told it binds it, however many connections other tests make."""
+def free_port(_rng=random.Random(os.urandom(8)), _given=set()):
+    """A port nobody has and nobody was given, below the range that outgoing connections take theirs
+    from: it is still free when the node that was told it binds it, however many connections other
+    tests make."""
     try:
         low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
         low = 0
     while True:
         port = _rng.randrange(10000, low) if low > 12000 else 0
+        if port in _given:
+            continue
         with socket.socket() as s:
             try:
                 s.bind((HOST, port))
             except OSError:
                 continue
+            if port:
+                _given.add(port)
             return s.getsockname()[1]
 
 
