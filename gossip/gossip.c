@@ -1,36 +1,71 @@
-/* gossip.c - the core's door. Start reading at gossip_put() and gossip_merge(): both end in
- * install(), after which the record waits in line for its event.
+/* gossip.c - the core's door. Start reading at gossip_recv(): what is not proven, whole and in
+ * range changes nothing.
  *
- *     put ──▶ version_make ─┐
- *     merge ─▶ version_read ┴▶ install ─▶ store_merge ─▶ changed (a list through the records)
- *     restore ─▶ version_read ┘                │                    └▶ gossip_next_event
- *                                              └▶ lists of transactions that no longer matter go
- *
- * The line of changed records needs no bound of its own: each is in it once, and what is handed
- * out is its version of that moment. */
+ *     gossip_recv ─▶ box_open ─▶ wire_read_packet (whole) ─▶ gossip_take: claims, records
+ *                        │ unknown session                └▶ probe_take ─▶ answers
+ *                        └─▶ one challenge a second       └▶ sync_roots, pull_announced, pull_asked
+ *     gossip_put ─▶ records_put ─▶ fresh ─▶ rumor_tick ─▶ packets
+ *     gossip_tick ─▶ members, probes, rumors, syncs, standing, records: whatever is due */
 #include <gossamer/gossip.h>
 
-#include <stdio.h>
 #include <string.h>
 
 #include <gossamer/alloc.h>
-#include <gossamer/buf.h>
 
-#include "gossip/hlc.h"
-#include "gossip/notice.h"
-#include "gossip/transaction.h"
+#include "gossip/core.h"
+#include "gossip/frozen.h"
+#include "gossip/pull.h"
 
-struct gossip {
-    struct gs_id self;
-    struct hlc clock;
-    uint64_t boot;
-    uint64_t seq; /* of what this node wrote about itself */
-    struct store store;
-    struct gs_list changed; /* records in line for an event, oldest change first */
-    struct notices notices;
-    struct gossip_member *members; /* of the transaction handed out last */
-    uint64_t news, stale, conflicts, refused, malformed, below_floor, clock_ahead, dropped;
-};
+const char *
+gossip_refusal_name(enum gossip_refusal r)
+{
+    static const char *const names[GOSSIP_REFUSALS] = {
+        [GOSSIP_REFUSAL_JUNK] = "junk",       [GOSSIP_REFUSAL_KEY] = "key",
+        [GOSSIP_REFUSAL_FORGED] = "forged",   [GOSSIP_REFUSAL_REPLAYED] = "replayed",
+        [GOSSIP_REFUSAL_UNKNOWN] = "unknown", [GOSSIP_REFUSAL_MALFORMED] = "malformed",
+        [GOSSIP_REFUSAL_OWN] = "own",
+    };
+
+    GS_ASSERT(r < GOSSIP_REFUSALS);
+    return names[r];
+}
+
+/* ---- life ---- */
+
+static struct gs_slice
+copy(struct gs_slice s)
+{
+    char *p = gs_alloc(s.len + 1);
+
+    if (s.len > 0)
+        memcpy(p, s.ptr, s.len);
+    return gs_slice(p, s.len);
+}
+
+static uint32_t
+or_default(uint32_t given, uint32_t usual)
+{
+    return given ? given : usual;
+}
+
+/* What everybody shall know of this node. */
+static void
+write_node_record(struct gossip *g)
+{
+    struct wire_node n = { .name = g->name, .address = g->address, .about = g->about };
+    struct gossip_put_result ignored;
+    struct gs_buf value;
+    struct gs_why why;
+
+    gs_buf_init(&value, GOSSIP_NAME_MAX + GOSSIP_ABOUT_MAX + 64);
+    GS_ASSERT(wire_put_node(&value, &n) == GS_E_OK);
+    GS_ASSERT(records_put_own(&g->records, 0,
+                              &(struct gossip_op){ .kind = GOSSIP_KIND_NODE,
+                                                   .key = GS_SLICE("node"),
+                                                   .value = gs_buf_slice(&value) },
+                              &ignored, &why) == GS_E_OK);
+    gs_buf_fini(&value);
+}
 
 struct gossip *
 gossip_new(const struct gossip_options *o)
@@ -38,10 +73,27 @@ gossip_new(const struct gossip_options *o)
     struct gossip *g = gs_zalloc(sizeof(*g));
 
     g->self = o->self;
-    g->clock.last = o->hlc;
-    g->boot = o->boot;
-    store_init(&g->store);
-    gs_list_init(&g->changed);
+    g->address = o->address;
+    g->name = copy(o->name);
+    g->about = copy(o->about);
+    g->tuning.probe_ms = or_default(o->tuning.probe_ms, PROBE_MS);
+    g->tuning.timeout_ms = or_default(o->tuning.timeout_ms, PROBE_TIMEOUT_MS);
+    g->tuning.suspect_ms = or_default(o->tuning.suspect_ms, SUSPECT_MIN_MS);
+    gs_rng_init(&g->rng, o->seed);
+    records_init(&g->records, o);
+    members_init(&g->members);
+    rumors_init(&g->rumors);
+    syncs_init(&g->syncs);
+    standing_init(&g->standing);
+    if (o->address.family == 0)
+        return g;
+    GS_ASSERT(o->name.len > 0 && o->name.len <= GOSSIP_NAME_MAX);
+    GS_ASSERT(o->about.len <= GOSSIP_ABOUT_MAX);
+    GS_ASSERT(o->keys && o->keys->count > 0);
+    GS_ASSERT(o->boot > 0);
+    g->box = box_new(&o->self, o->session, o->keys, &g->rng);
+    write_node_record(g);
+    members_count_self(g);
     return g;
 }
 
@@ -50,595 +102,522 @@ gossip_free(struct gossip *g)
 {
     if (!g)
         return;
-    while (gs_list_pop_front(&g->changed))
-        ;
-    store_fini(&g->store);
-    notices_fini(&g->notices);
-    gs_free(g->members);
+    rumors_fini(&g->rumors);
+    members_fini(&g->members);
+    records_fini(&g->records);
+    probes_fini(&g->probes);
+    syncs_fini(&g->syncs);
+    outbox_fini(&g->outbox);
+    box_free(g->box);
+    gs_free((void *)(uintptr_t)g->name.ptr);
+    gs_free((void *)(uintptr_t)g->about.ptr);
     gs_free(g);
 }
 
-/* ---- what every change ends in ---- */
-
-static void
-enqueue(struct gossip *g, struct record *r)
+void
+gossip_clock_us(struct gossip *g, uint64_t now_us)
 {
-    if (!gs_list_linked(&r->changed))
-        gs_list_push_back(&g->changed, &r->changed);
+    g->now_us = now_us;
 }
 
-/* A list of members goes, without a trace, once it says nothing any more. Every node finds that
- * by itself, so nothing needs to be told. */
-static void
-drop_list(struct gossip *g, uint64_t id)
+void
+gossip_join(struct gossip *g, uint64_t now_ms, const struct gs_addr *seeds, size_t count)
 {
-    char text[TRANSACTION_KEY_BYTES + 1];
-    struct store_key k = { .class = GOSSIP_OPERATOR, .key = transaction_key(id, text) };
-    struct record *r = store_find(&g->store, &k);
+    GS_ASSERT(g->box);
+    probes_start(g, now_ms);
+    standing_join(g, now_ms, seeds, count);
+}
 
-    if (!r || transaction_matters(&g->store, r->present->r.value))
+static void
+withdraw_all(struct gossip *g, uint64_t now_ms)
+{
+    struct gossip_record r;
+
+    for (size_t at = 0; records_next_record(&g->records, &at, &r);) {
+        struct gossip_put_result ignored;
+        struct gs_why why;
+
+        if (r.class == GOSSIP_OWNER && gs_id_eq(&r.version.writer, &g->self) && !r.tombstone &&
+            r.kind >= GOSSIP_KIND_USER) {
+            gossip_record_keep(&r); /* its key is read while it is replaced */
+            (void)!records_put_own(
+                &g->records, now_ms,
+                &(struct gossip_op){ .kind = r.kind, .key = r.key, .remove = true }, &ignored,
+                &why);
+            gossip_record_drop(&r);
+        }
+    }
+}
+
+void
+gossip_leave(struct gossip *g, uint64_t now_ms)
+{
+    uint32_t former = g->members.incarnation;
+
+    if (g->members.leaving)
         return;
-    gs_list_remove(&r->changed);
-    store_remove(&g->store, r);
+    withdraw_all(g, now_ms);
+    g->members.root -= member_digest(&g->self, g->records.boot, former, GOSSIP_ALIVE);
+    g->members.incarnation++;
+    g->members.leaving = true;
+    members_count_self(g);
+    g->left_ms = now_ms + LEAVE_MS;
+    if (g->box)
+        rumor_own(g, now_ms);
 }
 
-static void
-drop_lists(struct gossip *g)
+bool
+gossip_has_left(const struct gossip *g)
 {
-    for (size_t i = g->store.count; i-- > 0;) {
-        const struct gossip_record *r = &g->store.items[i]->present->r;
-        uint64_t id;
+    return g->members.leaving && (g->rumors.flush_ms == UINT64_MAX || g->left_ms == 0);
+}
 
-        if (r->class == GOSSIP_OPERATOR && r->kind == GOSSIP_KIND_TRANSACTION &&
-            transaction_key_parse(r->key, &id) == GS_E_OK)
-            drop_list(g, id);
+enum gossip_standing
+gossip_standing(const struct gossip *g)
+{
+    return g->standing.now;
+}
+
+/* ---- what a packet says ---- */
+
+void
+gossip_roots(const struct gossip *g, uint64_t roots[WIRE_CLASSES])
+{
+    roots[0] = g->members.root;
+    roots[GOSSIP_OPERATOR] = g->records.store.roots[GOSSIP_OPERATOR];
+    roots[GOSSIP_OWNER] = g->records.store.roots[GOSSIP_OWNER];
+}
+
+uint32_t
+gossip_flags(const struct gossip *g)
+{
+    return (g->standing.now == GOSSIP_OPEN ? WIRE_OPEN : 0u) |
+           (g->records.store.roots[GOSSIP_OPERATOR] != 0 ? WIRE_POLICY : 0u);
+}
+
+/* What this node said of itself before it was restarted, and does not say any more. */
+static void
+take_own(struct gossip *g, uint64_t now_ms, const struct wire_record *w)
+{
+    struct gossip_record present;
+    struct gossip_put_result ignored;
+    struct gs_why why;
+    bool have = records_find(&g->records, GOSSIP_OWNER, &g->self, w->r.key, &present);
+
+    if (g->members.leaving || g->records.boot == BOOT_MAX)
+        return; /* no other life begins */
+    if (w->r.version.generation > g->records.boot ||
+        (have && gs_version_cmp(&w->r.version, &present.version) > 0)) {
+        uint64_t boot = g->records.boot;
+
+        records_reboot(&g->records, now_ms, w->r.version.generation);
+        members_own_again(g, boot, g->members.incarnation);
+        rumor_own(g, now_ms);
+        have = records_find(&g->records, GOSSIP_OWNER, &g->self, w->r.key, &present);
     }
+    if (have || w->r.tombstone)
+        return;
+    (void)!records_put_own(
+        &g->records, now_ms,
+        &(struct gossip_op){ .kind = w->r.kind, .key = w->r.key, .remove = true }, &ignored, &why);
 }
 
 static void
-sweep(struct gossip *g, uint64_t now_ms)
+take_record(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_id *sender,
+            struct gs_slice bytes)
 {
-    size_t gone = store_sweep(&g->store, now_ms);
-
-    g->dropped += gone;
-    if (gone > 0)
-        drop_lists(g);
-}
-
-/* Takes v. */
-static struct record_merged
-install(struct gossip *g, uint64_t now_ms, struct version *v, enum record_origin origin,
-        const struct gs_id *sender)
-{
-    struct store_key k = store_key_of(&v->r);
-    const struct record *before = store_find(&g->store, &k);
-    uint64_t former_transaction = before ? before->present->r.transaction : 0;
-    struct record_merged m;
+    enum gossip_merged outcome;
+    struct wire_record w;
     struct record *r;
+    struct gs_why why;
 
-    m = store_merge(&g->store, v, origin, now_ms, &r);
-    if (m.lost.generation != 0 && origin != RECORD_FROM_DISK) {
-        g->conflicts++;
-        notices_put(&g->notices, GOSSIP_EVENT_CONFLICT, r->present->r.key, &m.lost, sender, 0);
+    if (wire_read_record(bytes, &w) != GS_E_OK) {
+        g->records.malformed++;
+        return;
     }
-    if (m.outcome != GOSSIP_NEWS)
-        return m;
-    enqueue(g, r);
-    if (former_transaction != 0)
-        drop_list(g, former_transaction);
-    if (store_over_budget(&g->store))
-        sweep(g, now_ms);
-    return m;
-}
-
-/* ---- writing ---- */
-
-struct draft {             /* one operation of a put, checked */
-    struct record *former; /* NULL: the key is new */
-    bool unchanged;
-};
-
-static gs_err
-refuse_version(const struct gossip_op *op, const struct record *r, struct gs_why *why)
-{
-    char text[GS_VERSION_TEXT];
-
-    if (!r)
-        return gs_refuse(why, GS_E_CONFLICT, "%.*s is not there any more", GS_SLICE_FMT(op->key));
-    return gs_refuse(why, GS_E_CONFLICT, "%.*s was changed meanwhile, it is at %s now",
-                     GS_SLICE_FMT(op->key), gs_version_text(&r->present->r.version, text));
-}
-
-static gs_err
-draft_op(const struct gossip *g, const struct gossip_op *op, struct draft *d, struct gs_why *why)
-{
-    static const struct gs_version none;
-    struct store_key k = { .class = GOSSIP_OPERATOR, .key = op->key };
-    const struct gs_version *is;
-    const struct gossip_record *p;
-    bool gone;
-
-    GS_ASSERT(op->kind >= GOSSIP_KIND_USER);
-    if (op->key.len == 0 || op->key.len > RECORD_KEY_MAX)
-        return gs_refuse(why, GS_E_LIMIT, "a key has 1 to %d bytes", RECORD_KEY_MAX);
-    if (!op->remove && op->value.len > RECORD_VALUE_MAX)
-        return gs_refuse(why, GS_E_LIMIT, "%.*s has %zu bytes, at most %d are allowed",
-                         GS_SLICE_FMT(op->key), op->value.len, RECORD_VALUE_MAX);
-    d->former = store_find(&g->store, &k);
-    p = d->former ? &d->former->present->r : NULL;
-    gone = !p || p->tombstone;
-    is = gone ? &none : &p->version; /* of what was deleted nobody holds a version to compare */
-    if (op->if_version && gs_version_cmp(op->if_version, is) != 0)
-        return refuse_version(op, gone ? NULL : d->former, why);
-    if (op->remove && gone)
-        return gs_refuse(why, GS_E_NOT_FOUND, "%.*s is not there", GS_SLICE_FMT(op->key));
-    d->unchanged = !op->remove && !gone && p->kind == op->kind && gs_slice_eq(p->value, op->value);
-    return GS_E_OK;
-}
-
-static gs_err
-draft_all(const struct gossip *g, const struct gossip_op *ops, size_t n, struct draft *drafts,
-          struct gs_why *why)
-{
-    size_t bytes = 0, fresh = n > 1; /* the list of members */
-
-    for (size_t i = 0; i < n; i++) {
-        gs_err e = draft_op(g, &ops[i], &drafts[i], why);
-
-        if (e != GS_E_OK)
-            return e;
-        for (size_t k = 0; k < i; k++) {
-            if (gs_slice_eq(ops[k].key, ops[i].key))
-                return gs_refuse(why, GS_E_INVALID, "%.*s is there twice",
-                                 GS_SLICE_FMT(ops[i].key));
+    if (w.r.class == GOSSIP_OWNER) {
+        if (w.r.version.generation > BOOT_MAX) {
+            g->records.malformed++;
+            return;
         }
-        fresh += !drafts[i].former;
-        bytes += ops[i].key.len * 2 + 512 + (ops[i].remove ? 0 : ops[i].value.len);
-    }
-    if (!store_has_room(&g->store, fresh, bytes))
-        return gs_refuse(why, GS_E_LIMIT,
-                         "this node holds %zu records of %zu bytes; %d and %u are the most",
-                         g->store.count, g->store.bytes, RECORDS_MAX, RECORDS_BYTES_MAX);
-    return GS_E_OK;
-}
-
-static void
-write_op(struct gossip *g, uint64_t now_ms, const struct gossip_op *op, const struct draft *d,
-         uint64_t hlc, uint64_t transaction, uint32_t count, struct gossip_member *member)
-{
-    const struct version *former = d->former ? d->former->present : NULL;
-    char lineage[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX];
-    struct wire_record w = { .r = {
-                                 .class = GOSSIP_OPERATOR,
-                                 .kind = op->kind,
-                                 .tombstone = op->remove,
-                                 .key = op->key,
-                                 .value = op->remove ? GS_SLICE_NONE : op->value,
-                                 .version = { .generation = 1, .hlc = hlc, .writer = g->self },
-                                 .born_hlc = hlc,
-                                 .transaction = transaction,
-                                 .transaction_count = count,
-                             } };
-    struct version *v;
-
-    if (former) {
-        w.r.version.generation = former->r.version.generation + 1;
-        w.r.replaced = former->r.hash;
-        w.lineage = gs_slice(lineage, version_lineage(former, lineage));
-        if (!former->r.tombstone)
-            w.r.born_hlc = former->r.born_hlc;
-    }
-    GS_ASSERT(version_make(&w, &v) == GS_E_OK); /* draft_op() saw to the caps */
-    *member = (struct gossip_member){ .key = op->key, .version = v->r.version, .hash = v->r.hash };
-    GS_ASSERT(install(g, now_ms, v, RECORD_FROM_HERE, &g->self).outcome == GOSSIP_NEWS);
-}
-
-static void
-write_list(struct gossip *g, uint64_t now_ms, uint64_t id, uint64_t hlc,
-           const struct gossip_member *members, size_t count)
-{
-    struct gs_version when = { .generation = 1, .hlc = hlc, .writer = g->self };
-    struct version *v;
-
-    GS_ASSERT(transaction_make(id, &when, members, count, &v) == GS_E_OK);
-    GS_ASSERT(install(g, now_ms, v, RECORD_FROM_HERE, &g->self).outcome == GOSSIP_NEWS);
-}
-
-static uint32_t
-count_changes(const struct draft *drafts, size_t n)
-{
-    uint32_t changes = 0;
-
-    for (size_t i = 0; i < n; i++)
-        changes += !drafts[i].unchanged;
-    return changes;
-}
-
-static void
-write_all(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gossip_op *ops,
-          size_t n, const struct draft *drafts, struct gossip_put_result *results)
-{
-    uint32_t changes = count_changes(drafts, n);
-    struct gossip_member *members = gs_calloc(n, sizeof(*members));
-    uint64_t hlc = changes > 0 ? hlc_next(&g->clock, wall_ms) : 0;
-    uint64_t id = changes > 1 ? transaction_id(&g->self, hlc) : 0;
-    size_t written = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        results[i] = (struct gossip_put_result){ .unchanged = drafts[i].unchanged };
-        if (drafts[i].unchanged) {
-            results[i].version = drafts[i].former->present->r.version;
-            continue;
+        if (gs_id_eq(&w.r.version.writer, &g->self)) {
+            take_own(g, now_ms, &w);
+            return;
         }
-        write_op(g, now_ms, &ops[i], &drafts[i], hlc, id, id != 0 ? changes : 0, &members[written]);
-        results[i].version = members[written++].version;
+        if (members_have_forgotten(&g->members, now_ms, &w.r.version.writer,
+                                   w.r.version.generation))
+            return;
     }
-    GS_ASSERT(written == changes);
-    if (id != 0)
-        write_list(g, now_ms, id, hlc, members, written);
-    gs_free(members);
+    if (records_merge(&g->records, now_ms, wall_ms, sender, bytes, &outcome, &r, &why) != GS_E_OK)
+        return; /* counted there */
+    if (outcome == GOSSIP_STALE && r)
+        rumor_heard(&r->rumor);
+    if (outcome == GOSSIP_NEWS && w.r.class == GOSSIP_OWNER && w.r.kind == GOSSIP_KIND_NODE)
+        member_on_record(g, now_ms, r);
 }
+
+void
+gossip_take(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_id *sender,
+            const struct wire_packet *p, bool hearsay)
+{
+    static const struct gs_id nobody;
+
+    for (size_t i = 0; i < p->record_count; i++)
+        take_record(g, now_ms, wall_ms, sender ? sender : &nobody, p->records[i]);
+    for (size_t i = 0; i < p->claims.len / WIRE_CLAIM_BYTES; i++) {
+        struct wire_claim c = wire_claim_at(p->claims, i);
+
+        if (member_merge(g, now_ms, &c, hearsay) == MEMBER_LIMIT)
+            g->n.refused++;
+    }
+}
+
+/* ---- datagrams ---- */
+
+static void
+refuse(struct gossip *g, enum gossip_refusal why)
+{
+    GS_ASSERT(why < GOSSIP_REFUSALS);
+    g->n.refused_packets[why]++;
+}
+
+/* To a session that has not proven itself: a challenge, and if it asked whether we are here, yes.
+ * Never longer than what it answers, so nobody can be flooded by way of us. */
+static void
+challenge(struct gossip *g, uint64_t now_ms, const struct gs_addr *from, uint64_t sender,
+          const struct wire_packet *p, size_t answered_bytes)
+{
+    struct packet_room room;
+    size_t before = g->outbox.count;
+
+    if (!box_may_challenge(g->box, now_ms, sender))
+        return;
+    packet_init(&room);
+    if (p->probe.type == WIRE_PING && box_name(&p->probe.target) == box_name(&g->self))
+        room.p.probe = (struct wire_probe){ .type = WIRE_ACK, .sequence = p->probe.sequence };
+    packet_send(g, now_ms, sender, from, &room);
+    outbox_shorten(g, before, answered_bytes);
+    g->n.challenges++;
+}
+
+static void
+take_datagram(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_addr *from,
+              uint64_t sender, const struct wire_packet *p)
+{
+    const struct member *m = members_find_name(&g->members, sender);
+
+    gossip_take(g, now_ms, wall_ms, m ? &m->id : NULL, p, false);
+    if (p->probe.type)
+        probe_take(g, now_ms, sender, from, &p->probe);
+    if (p->announce.len > 0)
+        pull_announced(g, now_ms, sender, from, p->announce, p->flags & WIRE_LARGE);
+    if (p->pull.len > 0)
+        pull_asked(g, now_ms, sender, from, p->pull);
+    if (p->has_roots) {
+        sync_roots(g, now_ms, from, p->roots);
+        standing_heard(g, now_ms, p->flags, p->roots);
+    }
+}
+
+void
+gossip_recv(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_addr *from,
+            struct gs_slice bytes)
+{
+    struct gs_slice records[WIRE_PACKET_RECORDS_MAX];
+    char plain[PACKET_BYTES_MAX];
+    struct box_opened o;
+    struct box_tokens t;
+    struct wire_packet p;
+    bool began;
+
+    GS_ASSERT(g->box);
+    g->n.received[GOSSIP_DATAGRAM]++;
+    g->n.received_bytes[GOSSIP_DATAGRAM] += bytes.len;
+    if (bytes.len > PACKET_BYTES_MAX) {
+        refuse(g, GOSSIP_REFUSAL_JUNK);
+        return;
+    }
+    o = box_open(g->box, bytes, NULL, plain);
+    if (o.verdict == BOX_REFUSED) {
+        refuse(g, o.refusal);
+        return;
+    }
+    if (g->members.leaving && o.verdict == BOX_UNKNOWN)
+        return;
+    if (wire_read_packet(o.body, &p, records) != GS_E_OK) {
+        refuse(g, GOSSIP_REFUSAL_MALFORMED);
+        return;
+    }
+    t = (struct box_tokens){ p.challenge, p.echo };
+    began = box_take(g->box, now_ms, &o, &t);
+    if (o.verdict == BOX_UNKNOWN && !began) {
+        refuse(g, GOSSIP_REFUSAL_UNKNOWN);
+        challenge(g, now_ms, from, o.sender, &p, bytes.len);
+        return;
+    }
+    take_datagram(g, now_ms, wall_ms, from, o.sender, &p);
+    if (p.challenge != 0)
+        outbox_resend(g, now_ms, o.sender);
+}
+
+void
+gossip_unreachable(struct gossip *g, uint64_t now_ms, const struct gs_addr *address)
+{
+    probe_unreachable(g, now_ms, address);
+}
+
+/* ---- actions and time ---- */
+
+bool
+gossip_next_action(struct gossip *g, uint64_t now_ms, struct gossip_action *out)
+{
+    (void)now_ms;
+    return outbox_next(&g->outbox, out);
+}
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What accuses others if it passes. */
+static uint64_t
+verdict_deadline_ms(const struct gossip *g)
+{
+    return least(members_deadline_ms(g), probes_deadline_ms(g));
+}
+
+/* This process did not run for a while: whatever it has missed is nobody's fault but its own. */
+static void
+compensate(struct gossip *g, uint64_t now_ms)
+{
+    uint64_t due = verdict_deadline_ms(g);
+    uint64_t slack = g->tuning.timeout_ms / 5;
+    uint64_t late_ms;
+
+    if (slack < STALL_MS)
+        slack = STALL_MS;
+    if (due == UINT64_MAX || now_ms <= due + slack)
+        return;
+    late_ms = now_ms - due;
+    g->n.stalls++;
+    members_stalled(g, late_ms);
+    probes_stalled(g, now_ms);
+}
+
+void
+gossip_tick(struct gossip *g, uint64_t now_ms)
+{
+    records_tick(&g->records, now_ms);
+    if (!g->box || !g->standing.asked)
+        return;
+    if (g->members.leaving) {
+        rumor_tick(g, now_ms);
+        if (now_ms >= g->left_ms)
+            g->left_ms = 0;
+        return;
+    }
+    compensate(g, now_ms);
+    probes_tick(g, now_ms);
+    members_tick(g, now_ms);
+    syncs_tick(g, now_ms);
+    standing_tick(g, now_ms);
+    rumor_tick(g, now_ms);
+}
+
+uint64_t
+gossip_deadline_ms(const struct gossip *g)
+{
+    uint64_t due = records_deadline_ms(&g->records);
+
+    if (!g->box || !g->standing.asked)
+        return due;
+    due = least(due, gs_list_empty(&g->records.fresh) ? g->rumors.flush_ms : 0);
+    if (g->members.leaving)
+        return g->left_ms ? least(due, g->left_ms) : due;
+    due = least(due, verdict_deadline_ms(g));
+    due = least(due, syncs_deadline_ms(g));
+    return least(due, standing_deadline_ms(g));
+}
+
+/* ---- records ---- */
 
 gs_err
 gossip_put(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gossip_op *ops,
            size_t n, struct gossip_put_result *results, struct gs_why *why)
 {
-    struct draft *drafts;
-    gs_err e;
-
-    if (n == 0 || n > APPLY_OBJECTS_MAX)
-        return gs_refuse(why, GS_E_LIMIT, "a transaction has 1 to %d objects, not %zu",
-                         APPLY_OBJECTS_MAX, n);
-    drafts = gs_calloc(n, sizeof(*drafts));
-    e = draft_all(g, ops, n, drafts, why);
-    if (e == GS_E_OK)
-        write_all(g, now_ms, wall_ms, ops, n, drafts, results);
-    gs_free(drafts);
-    return e;
+    return records_put(&g->records, now_ms, wall_ms, ops, n, results, why);
 }
 
 gs_err
 gossip_put_own(struct gossip *g, uint64_t now_ms, const struct gossip_op *op,
                struct gossip_put_result *result, struct gs_why *why)
 {
-    struct store_key k = { .class = GOSSIP_OWNER, .owner = &g->self, .key = op->key };
-    const struct record *r = store_find(&g->store, &k);
-    struct wire_record w = { .r = {
-                                 .class = GOSSIP_OWNER,
-                                 .kind = op->kind,
-                                 .tombstone = op->remove,
-                                 .key = op->key,
-                                 .value = op->remove ? GS_SLICE_NONE : op->value,
-                                 .version = { .generation = g->boot,
-                                              .hlc = g->seq + 1,
-                                              .writer = g->self },
-                             } };
-    struct version *v;
-
-    GS_ASSERT(g->boot > 0);
     GS_ASSERT(op->kind >= GOSSIP_KIND_USER);
-    if (op->key.len == 0 || op->key.len > RECORD_KEY_MAX || op->value.len > RECORD_VALUE_MAX ||
-        !store_has_room(&g->store, !r, op->value.len + 512))
-        return gs_refuse(why, GS_E_LIMIT, "%.*s does not fit", GS_SLICE_FMT(op->key));
-    if (r && r->present->r.version.generation == g->boot && r->present->r.tombstone == op->remove &&
-        r->present->r.kind == op->kind &&
-        (op->remove || gs_slice_eq(r->present->r.value, op->value))) {
-        *result = (struct gossip_put_result){ r->present->r.version, true };
-        return GS_E_OK;
-    }
-    g->seq++;
-    GS_ASSERT(version_make(&w, &v) == GS_E_OK);
-    *result = (struct gossip_put_result){ v->r.version, false };
-    GS_ASSERT(install(g, now_ms, v, RECORD_FROM_HERE, &g->self).outcome == GOSSIP_NEWS);
-    return GS_E_OK;
-}
-
-/* ---- from others, from the disk ---- */
-
-/* Out of all bounds: refused before it can win every comparison for ever. */
-static bool
-is_absurd(const struct version *v, const struct record *r)
-{
-    uint64_t generation = v->r.version.generation;
-    uint64_t stored = r ? r->present->r.version.generation : 0;
-
-    if (v->r.class != GOSSIP_OPERATOR)
-        return false;
-    return generation > RECORD_GENERATION_MAX ||
-           (r && generation > stored && generation - stored > RECORD_GENERATION_JUMP);
-}
-
-/* Its tombstone was dropped here already: taken now it would rise from the dead. */
-static bool
-is_below_floor(const struct gossip *g, const struct version *v, const struct record *r)
-{
-    return !r && v->r.class == GOSSIP_OPERATOR && g->store.floor_hlc > 0 &&
-           v->r.version.hlc <= g->store.floor_hlc;
-}
-
-static void
-observe_clock(struct gossip *g, uint64_t wall_ms, const struct version *v,
-              const struct gs_id *sender)
-{
-    uint64_t ahead_ms;
-
-    if (v->r.class != GOSSIP_OPERATOR)
-        return;
-    ahead_ms = hlc_observe(&g->clock, v->r.version.hlc, wall_ms);
-    if (ahead_ms == 0)
-        return;
-    g->clock_ahead++;
-    notices_put(&g->notices, GOSSIP_EVENT_CLOCK_AHEAD, v->r.key, &v->r.version, sender, ahead_ms);
-}
-
-/* A list of members that no longer matters, or that is none, is not even stored. */
-static bool
-is_idle_list(const struct gossip *g, const struct version *v)
-{
-    return v->r.class == GOSSIP_OPERATOR && v->r.kind == GOSSIP_KIND_TRANSACTION &&
-           !transaction_matters(&g->store, v->r.value);
-}
-
-/* Takes v. */
-static enum gossip_merged
-judge(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, struct version *v,
-      const struct gs_id *sender)
-{
-    struct store_key k = store_key_of(&v->r);
-    const struct record *r = store_find(&g->store, &k);
-    enum gossip_merged outcome = GOSSIP_STALE;
-
-    if (is_absurd(v, r)) {
-        g->refused++;
-        notices_put(&g->notices, GOSSIP_EVENT_REFUSED, v->r.key, &v->r.version, sender, 0);
-        version_free(v);
-        return GOSSIP_REFUSED;
-    }
-    if (is_below_floor(g, v, r)) {
-        g->below_floor++;
-        notices_put(&g->notices, GOSSIP_EVENT_BELOW_FLOOR, v->r.key, &v->r.version, sender, 0);
-        version_free(v);
-    } else if (is_idle_list(g, v)) {
-        version_free(v);
-    } else {
-        observe_clock(g, wall_ms, v, sender);
-        outcome = install(g, now_ms, v, RECORD_FROM_PEER, sender).outcome;
-    }
-    g->news += outcome == GOSSIP_NEWS;
-    g->stale += outcome == GOSSIP_STALE;
-    return outcome;
+    return records_put_own(&g->records, now_ms, op, result, why);
 }
 
 gs_err
 gossip_merge(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_id *sender,
              struct gs_slice bytes, enum gossip_merged *out, struct gs_why *why)
 {
-    struct store_key k;
-    struct version *v;
-    gs_err e = version_read(bytes, &v);
+    struct record *r;
 
-    if (e != GS_E_OK) {
-        g->malformed++;
-        return gs_refuse(why, e, "a record of %zu bytes cannot be read", bytes.len);
-    }
-    k = store_key_of(&v->r);
-    if (!store_has_room(&g->store, !store_find(&g->store, &k), version_bytes(v))) {
-        e = gs_refuse(why, GS_E_LIMIT, "no room for %.*s", GS_SLICE_FMT(v->r.key));
-        version_free(v);
-        return e;
-    }
-    *out = judge(g, now_ms, wall_ms, v, sender);
-    return GS_E_OK;
-}
-
-static gs_err
-restore_floor(struct gossip *g, struct gs_slice bytes, struct gs_why *why)
-{
-    uint64_t floor = 0;
-
-    if (bytes.len != sizeof(floor))
-        return gs_refuse(why, GS_E_MALFORMED, "a floor has 8 bytes");
-    for (size_t i = 0; i < sizeof(floor); i++)
-        floor |= (uint64_t)(uint8_t)bytes.ptr[i] << (8 * i);
-    if (floor > g->store.floor_hlc)
-        g->store.floor_hlc = floor;
-    return GS_E_OK;
+    return records_merge(&g->records, now_ms, wall_ms, sender, bytes, out, &r, why);
 }
 
 gs_err
 gossip_restore(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, uint16_t kind,
                struct gs_slice bytes, struct gs_why *why)
 {
-    struct version *v;
+    uint64_t boot = g->records.boot;
+    struct wire_record w;
+    const struct record *r;
+    struct store_key k;
     gs_err e;
 
-    if (kind == GOSSIP_FRAME_FLOOR)
-        return restore_floor(g, bytes, why);
-    if (kind != GOSSIP_FRAME_RECORD)
-        return gs_refuse(why, GS_E_UNSUPPORTED, "frames of kind %u are not records", kind);
-    e = version_read(bytes, &v);
-    if (e != GS_E_OK)
-        return gs_refuse(why, e, "a record of %zu bytes cannot be read", bytes.len);
-    /* Our own clock is continued from wherever it was; others' may have been wrong. */
-    if (gs_id_eq(&v->r.version.writer, &g->self) && v->r.class == GOSSIP_OPERATOR) {
-        if (v->r.version.hlc > g->clock.last)
-            g->clock.last = v->r.version.hlc;
-    } else {
-        observe_clock(g, wall_ms, v, NULL);
-    }
-    (void)install(g, now_ms, v, RECORD_FROM_DISK, NULL);
+    GS_ASSERT(!g->standing.asked);
+    e = records_restore(&g->records, now_ms, wall_ms, kind, bytes, why);
+    if (g->box && g->records.boot != boot)
+        members_own_again(g, boot, g->members.incarnation);
+    if (e != GS_E_OK || kind != GOSSIP_FRAME_RECORD || !g->box ||
+        wire_read_record(bytes, &w) != GS_E_OK || w.r.kind != GOSSIP_KIND_NODE ||
+        w.r.class != GOSSIP_OWNER)
+        return e;
+    k = store_key_of(&w.r);
+    r = store_find(&g->records.store, &k);
+    if (r && r->present->r.kind == GOSSIP_KIND_NODE)
+        member_on_record(g, now_ms, r);
     return GS_E_OK;
 }
-
-/* ---- time ---- */
-
-void
-gossip_tick(struct gossip *g, uint64_t now_ms)
-{
-    if (now_ms >= store_deadline_ms(&g->store))
-        sweep(g, now_ms);
-}
-
-uint64_t
-gossip_deadline_ms(const struct gossip *g)
-{
-    return store_deadline_ms(&g->store);
-}
-
-/* ---- events ---- */
-
-static bool
-transaction_event(struct gossip *g, const struct record *r, struct gossip_event *out)
-{
-    struct gossip_transaction *t = &out->transaction;
-
-    if (!g->members)
-        g->members = gs_calloc(APPLY_OBJECTS_MAX, sizeof(*g->members));
-    if (transaction_key_parse(r->present->r.key, &t->id) != GS_E_OK ||
-        wire_read_members(r->present->r.value, g->members, APPLY_OBJECTS_MAX, &t->count) != GS_E_OK)
-        return false; /* a peer's nonsense; its members are there or not all the same */
-    out->type = GOSSIP_EVENT_TRANSACTION;
-    t->members = g->members;
-    return true;
-}
-
-bool
-gossip_next_event(struct gossip *g, struct gossip_event *out)
-{
-    struct gs_list *link;
-
-    while ((link = gs_list_pop_front(&g->changed))) {
-        const struct record *r = GS_LIST_ENTRY(link, struct record, changed);
-
-        *out = (struct gossip_event){ .type = GOSSIP_EVENT_RECORD, .record = r->present->r };
-        if (out->record.kind >= GOSSIP_KIND_USER)
-            return true;
-        if (out->record.kind == GOSSIP_KIND_TRANSACTION && transaction_event(g, r, out))
-            return true;
-    }
-    return notices_next(&g->notices, out);
-}
-
-bool
-gossip_has_event(const struct gossip *g)
-{
-    return !gs_list_empty(&g->changed) || g->notices.count > 0;
-}
-
-/* ---- reading ---- */
 
 bool
 gossip_find(const struct gossip *g, enum gossip_class class, const struct gs_id *owner,
             struct gs_slice key, struct gossip_record *out)
 {
-    struct store_key k = { .class = class, .owner = owner, .key = key };
-    const struct record *r = store_find(&g->store, &k);
-
-    if (r)
-        *out = r->present->r;
-    return r != NULL;
+    return records_find(&g->records, class, owner, key, out);
 }
 
 bool
 gossip_next_record(const struct gossip *g, size_t *at, struct gossip_record *out)
 {
-    if (*at >= g->store.count)
-        return false;
-    *out = g->store.items[(*at)++]->present->r;
-    return true;
+    return records_next_record(&g->records, at, out);
 }
 
 size_t
 gossip_history(const struct gossip *g, struct gs_slice key, struct gossip_former *out, size_t max)
 {
-    struct store_key k = { .class = GOSSIP_OPERATOR, .key = key };
-    const struct record *r = store_find(&g->store, &k);
-    size_t count = 0;
-
-    for (; r && count < r->former_count && count < max; count++)
-        out[count] = (struct gossip_former){ r->former[count].v->r, r->former[count].conflict };
-    return count;
-}
-
-void
-gossip_counters(const struct gossip *g, struct gossip_counters *out)
-{
-    *out = (struct gossip_counters){
-        .news = g->news,
-        .stale = g->stale,
-        .conflicts = g->conflicts,
-        .refused = g->refused,
-        .malformed = g->malformed,
-        .below_floor = g->below_floor,
-        .notices_dropped = g->notices.dropped,
-        .tombstones_dropped = g->dropped,
-        .clock_ahead = g->clock_ahead,
-        .records = g->store.count - g->store.tombstones,
-        .tombstones = g->store.tombstones,
-        .bytes = g->store.bytes,
-    };
+    return records_history(&g->records, key, out, max);
 }
 
 uint64_t
 gossip_hlc(const struct gossip *g)
 {
-    return g->clock.last;
-}
-
-/* ---- persistence ---- */
-
-static bool
-floor_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out)
-{
-    uint64_t floor = g->store.floor_hlc;
-
-    if (c->floors_done || floor == 0)
-        return false;
-    c->floors_done = true;
-    for (size_t i = 0; i < sizeof(floor); i++)
-        c->scratch[i] = (uint8_t)(floor >> (8 * i));
-    *out = (struct gossip_frame){ GOSSIP_FRAME_FLOOR, gs_slice(c->scratch, sizeof(floor)) };
-    return true;
-}
-
-/* What a node says of itself is written anew at each start, so it is not kept. */
-static bool
-is_own(const struct gossip *g, const struct version *v)
-{
-    return v->r.class == GOSSIP_OWNER && gs_id_eq(&v->r.version.writer, &g->self);
+    return records_hlc(&g->records);
 }
 
 bool
 gossip_next_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out)
 {
-    while (c->at < g->store.count) {
-        const struct record *r = g->store.items[c->at];
-        const struct version *v = r->present;
+    return records_next_frame(&g->records, c, out);
+}
 
-        if (c->former > r->former_count || is_own(g, v)) {
-            c->at++;
-            c->former = 0;
+struct gossip_frozen *
+gossip_freeze(const struct gossip *g)
+{
+    return records_freeze(&g->records);
+}
+
+/* ---- events ---- */
+
+bool
+gossip_next_event(struct gossip *g, struct gossip_event *out)
+{
+    if (members_next_event(g, out) || records_next_event(&g->records, out))
+        return true;
+    if (g->standing.now != GOSSIP_OPEN || g->standing.told)
+        return false;
+    g->standing.told = true; /* behind the policy that it is open by */
+    *out = (struct gossip_event){ .type = GOSSIP_EVENT_OPENED };
+    return true;
+}
+
+bool
+gossip_has_event(const struct gossip *g)
+{
+    return records_has_event(&g->records) || !gs_list_empty(&g->members.changed) ||
+           (g->standing.now == GOSSIP_OPEN && !g->standing.told);
+}
+
+/* ---- members ---- */
+
+bool
+gossip_next_node(const struct gossip *g, size_t *at, struct gossip_node *out)
+{
+    while (*at < g->members.count) {
+        const struct member_hot *h = &g->members.hot[(*at)++];
+
+        if (!h->placed)
             continue;
-        }
-        if (c->former > 0)
-            v = r->former[c->former - 1].v;
-        c->former++;
-        *out = (struct gossip_frame){ GOSSIP_FRAME_RECORD, v->r.bytes };
+        *out = member_node(g, h->cold);
         return true;
     }
-    return floor_frame(g, c, out);
+    return false;
+}
+
+bool
+gossip_find_node(const struct gossip *g, const struct gs_id *id, struct gossip_node *out)
+{
+    const struct member *m = members_find(&g->members, id);
+
+    if (!m || !m->me)
+        return false;
+    *out = member_node(g, m);
+    return true;
+}
+
+struct gossip_node
+gossip_self(const struct gossip *g)
+{
+    return (struct gossip_node){ .id = g->self,
+                                 .state = g->members.leaving ? GOSSIP_LEFT : GOSSIP_ALIVE,
+                                 .boot = g->records.boot,
+                                 .incarnation = g->members.incarnation,
+                                 .address = g->address,
+                                 .name = g->name,
+                                 .about = g->about };
+}
+
+static uint32_t
+count_rumors(const struct rumors *r)
+{
+    uint32_t n = 0;
+
+    GS_LIST_EACH(at, &r->claims)
+        n++;
+    GS_LIST_EACH(at, &r->records)
+        n++;
+    return n;
+}
+
+void
+gossip_counters(const struct gossip *g, struct gossip_counters *out)
+{
+    *out = g->n;
+    records_counters(&g->records, out);
+    out->health = g->probes.health;
+    for (size_t i = 0; i < GS_COUNT(out->nodes); i++)
+        out->nodes[i] = (uint32_t)g->members.by_state[i];
+    out->rumors = count_rumors(&g->rumors);
 }
 
 void
 gossip_check(const struct gossip *g)
 {
-    size_t linked = 0, waiting = 0;
-
-    store_check(&g->store);
-    for (size_t i = 0; i < g->store.count; i++)
-        linked += gs_list_linked(&g->store.items[i]->changed);
-    GS_LIST_EACH(at, &g->changed)
-        waiting++;
-    GS_ASSERT(linked == waiting);
-    GS_ASSERT(g->notices.count <= GOSSIP_NOTICES_MAX);
+    records_check(&g->records);
+    members_check(g);
+    syncs_check(g);
+    if (g->box)
+        box_check(g->box);
 }

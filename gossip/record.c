@@ -10,6 +10,7 @@
  * better than an edit lost without a word. */
 #include "gossip/record.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include <gossamer/alloc.h>
@@ -25,6 +26,7 @@ version_alloc(struct gs_slice bytes)
 {
     struct version *v = gs_alloc(sizeof(*v) + bytes.len);
 
+    atomic_init(&v->refs, 1);
     memcpy(v->bytes, bytes.ptr, bytes.len);
     return v;
 }
@@ -40,6 +42,9 @@ version_read(struct gs_slice bytes, struct version **out)
         return GS_E_MALFORMED;
     v = version_alloc(bytes);
     e = wire_read_record(gs_slice(v->bytes, bytes.len), &w);
+    /* Ancestors, but nothing that was replaced: nobody writes that, and edits could not go on. */
+    if (e == GS_E_OK && w.lineage.len > 0 && gs_digest_is_zero(&w.r.replaced))
+        e = GS_E_MALFORMED;
     if (e != GS_E_OK) {
         gs_free(v);
         return e;
@@ -47,6 +52,7 @@ version_read(struct gs_slice bytes, struct version **out)
     v->r = w.r;
     v->r.bytes = gs_slice(v->bytes, bytes.len);
     v->r.hash = seal_digest(v->r.bytes);
+    v->r.source = v;
     v->lineage = w.lineage;
     *out = v;
     return GS_E_OK;
@@ -68,9 +74,30 @@ version_make(const struct wire_record *w, struct version **out)
 }
 
 void
+version_ref(struct version *v)
+{
+    GS_ASSERT(atomic_load_explicit(&v->refs, memory_order_relaxed) > 0);
+    atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
+}
+
+void
 version_free(struct version *v)
 {
-    gs_free(v);
+    if (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1)
+        gs_free(v);
+}
+
+void
+gossip_record_keep(const struct gossip_record *r)
+{
+    GS_ASSERT(r->source);
+    version_ref(r->source);
+}
+
+void
+gossip_record_drop(const struct gossip_record *r)
+{
+    version_free(r->source);
 }
 
 size_t
@@ -131,7 +158,40 @@ record_new(struct version *present)
     GS_ASSERT(present);
     r->present = present;
     gs_list_init(&r->changed);
+    gs_list_init(&r->fresh);
+    rumor_init(&r->rumor);
+    r->key_hash = record_key_hash(&present->r);
     return r;
+}
+
+uint64_t
+record_key_hash(const struct gossip_record *r)
+{
+    char text[1 + GS_ID_BYTES + RECORD_KEY_MAX];
+    struct gs_digest d;
+    size_t len = 1;
+
+    GS_ASSERT(r->key.len <= RECORD_KEY_MAX);
+    text[0] = (char)r->class;
+    if (r->class == GOSSIP_OWNER) {
+        memcpy(text + len, r->version.writer.bytes, GS_ID_BYTES);
+        len += GS_ID_BYTES;
+    }
+    memcpy(text + len, r->key.ptr, r->key.len);
+    d = seal_digest(gs_slice(text, len + r->key.len));
+    return wire_u64((const char *)d.bytes);
+}
+
+uint64_t
+record_digest(const struct record *r)
+{
+    uint64_t sum = wire_u64((const char *)r->present->r.hash.bytes);
+
+    for (unsigned i = 0; i < r->former_count; i++) { /* idle lists are not taken: see records.c */
+        if (r->former[i].conflict && r->former[i].v->r.kind != GOSSIP_KIND_TRANSACTION)
+            sum += wire_u64((const char *)r->former[i].v->r.hash.bytes + 8);
+    }
+    return sum;
 }
 
 void
@@ -140,6 +200,8 @@ record_free(struct record *r)
     if (!r)
         return;
     GS_ASSERT(!gs_list_linked(&r->changed));
+    GS_ASSERT(!gs_list_linked(&r->fresh));
+    GS_ASSERT(!gs_list_linked(&r->rumor.link));
     version_free(r->present);
     for (unsigned i = 0; i < r->former_count; i++)
         version_free(r->former[i].v);
@@ -158,13 +220,15 @@ is_known(const struct record *r, const struct version *v)
     return false;
 }
 
+/* Did one that counts see v? Those are the present version and the conflicts above v, which every
+ * node keeps; by what else is in the ring nodes would judge differently for ever. */
 static bool
 has_descendant(const struct record *r, const struct version *v)
 {
     if (descends(r->present, v))
         return true;
-    for (unsigned i = 0; i < r->former_count; i++) {
-        if (r->former[i].v != v && descends(r->former[i].v, v))
+    for (unsigned i = 0; i < r->former_count && version_order(r->former[i].v, v) > 0; i++) {
+        if (r->former[i].conflict && descends(r->former[i].v, v))
             return true;
     }
     return false;
@@ -192,6 +256,20 @@ evict_former(struct record *r)
     return bytes;
 }
 
+/* It would be the next to go: all that are kept are conflicts, and higher. Were it taken, it would
+ * be news to everybody again each time it was heard. */
+static bool
+is_beyond_history(const struct record *r, const struct version *v)
+{
+    if (r->former_count < RECORD_HISTORY_MAX)
+        return false;
+    for (unsigned i = 0; i < r->former_count; i++) {
+        if (!r->former[i].conflict)
+            return false;
+    }
+    return version_order(v, r->former[r->former_count - 1].v) < 0;
+}
+
 /* Returns what it freed. */
 static size_t
 add_former(struct record *r, struct version *v)
@@ -207,7 +285,8 @@ add_former(struct record *r, struct version *v)
     return freed;
 }
 
-/* Anew after each merge: a conflict ends when a version turns up that had seen it. */
+/* Anew after each merge, the highest first: a conflict ends when a version turns up that had seen
+ * it. */
 static void
 mark_conflicts(struct record *r, const struct version *candidate, struct record_merged *m)
 {
@@ -257,6 +336,8 @@ record_merge(struct record *r, struct version *v, enum record_origin origin)
         m.outcome = GOSSIP_NEWS;
         former = r->present;
         r->present = v;
+    } else if (is_beyond_history(r, v)) {
+        return drop(v);
     } else if (!has_descendant(r, v)) {
         m.outcome = GOSSIP_CONFLICT;
     } else if (origin == RECORD_FROM_DISK) {

@@ -1,10 +1,14 @@
-/* seal.c - the one user of OpenSSL in gossip/: hashes, the node's Ed25519 key and its file. */
+/* seal.c - the one user of OpenSSL in gossip/: hashes, the node's Ed25519 key and its file, and
+ * what seals packets. */
 #include <gossamer/seal.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +19,7 @@
 
 #define SEED_BYTES 32
 #define SEAL_PATH_MAX 4096
+#define SEAL_INFO_MAX 128 /* of a derived key's purpose */
 
 struct seal_key {
     EVP_PKEY *pkey;
@@ -227,4 +232,167 @@ seal_key_load(const char *dir, struct seal_key **out, bool *made, struct gs_why 
         *out = key_of_seed(seed);
     OPENSSL_cleanse(seed, sizeof(seed));
     return e;
+}
+
+/* ---- the ring ---- */
+
+static uint8_t
+epoch_of(const uint8_t key[SEAL_KEY_BYTES])
+{
+    uint8_t hash[SEAL_SHA256_BYTES];
+
+    seal_sha256(gs_slice(key, SEAL_KEY_BYTES), hash);
+    return hash[0];
+}
+
+gs_err
+seal_ring_add(struct seal_ring *r, const uint8_t key[SEAL_KEY_BYTES], struct gs_why *why)
+{
+    uint8_t epoch = epoch_of(key);
+    const uint8_t *known = seal_ring_find(r, epoch);
+
+    GS_ASSERT(r->count <= GOSSIP_KEYS_MAX);
+    if (known && CRYPTO_memcmp(known, key, SEAL_KEY_BYTES) == 0)
+        return GS_E_OK;
+    if (known)
+        return gs_refuse(why, GS_E_CONFLICT,
+                         "two keys have the same number (0x%02x), so packets could not tell which "
+                         "of them they are sealed with: draw another key",
+                         epoch);
+    if (r->count == GOSSIP_KEYS_MAX)
+        return gs_refuse(why, GS_E_LIMIT, "more than %d keys: remove the old ones",
+                         GOSSIP_KEYS_MAX);
+    r->keys[r->count].epoch = epoch;
+    memcpy(r->keys[r->count++].bytes, key, SEAL_KEY_BYTES);
+    return GS_E_OK;
+}
+
+const uint8_t *
+seal_ring_find(const struct seal_ring *r, uint8_t epoch)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->keys[i].epoch == epoch)
+            return r->keys[i].bytes;
+    }
+    return NULL;
+}
+
+void
+seal_ring_wipe(struct seal_ring *r)
+{
+    OPENSSL_cleanse(r, sizeof(*r));
+}
+
+/* ---- packets ---- */
+
+/* Failures below are those of memory or of a missing provider, as in seal_sha256(). */
+void
+seal_derive(const uint8_t key[SEAL_KEY_BYTES], struct gs_slice info, uint8_t out[SEAL_KEY_BYTES])
+{
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    char digest[] = "SHA256";
+    uint8_t secret[SEAL_KEY_BYTES];
+    char text[SEAL_INFO_MAX];
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, sizeof(digest) - 1),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, secret, sizeof(secret)),
+        OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, text, info.len),
+        OSSL_PARAM_END,
+    };
+
+    GS_ASSERT(ctx);
+    GS_ASSERT(info.len > 0);
+    GS_ASSERT(info.len <= sizeof(text));
+    memcpy(secret, key, sizeof(secret)); /* OSSL_PARAM knows no const */
+    memcpy(text, info.ptr, info.len);
+    GS_ASSERT(EVP_KDF_derive(ctx, out, SEAL_KEY_BYTES, params) == 1);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+}
+
+struct seal_aead {
+    EVP_CIPHER *cipher;
+    EVP_CIPHER_CTX *lock, *unlock; /* keep the cipher; key and nonce are new for each packet */
+};
+
+struct seal_aead *
+seal_aead_new(void)
+{
+    struct seal_aead *a = gs_zalloc(sizeof(*a));
+
+    a->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    a->lock = EVP_CIPHER_CTX_new();
+    a->unlock = EVP_CIPHER_CTX_new();
+    GS_ASSERT(a->cipher);
+    GS_ASSERT(a->lock);
+    GS_ASSERT(a->unlock);
+    GS_ASSERT(EVP_CIPHER_get_key_length(a->cipher) == SEAL_KEY_BYTES);
+    GS_ASSERT(EVP_CIPHER_get_iv_length(a->cipher) == SEAL_NONCE_BYTES);
+    GS_ASSERT(EVP_EncryptInit_ex2(a->lock, a->cipher, NULL, NULL, NULL) == 1);
+    GS_ASSERT(EVP_DecryptInit_ex2(a->unlock, a->cipher, NULL, NULL, NULL) == 1);
+    return a;
+}
+
+void
+seal_aead_free(struct seal_aead *a)
+{
+    if (!a)
+        return;
+    EVP_CIPHER_CTX_free(a->lock); /* wipes the last key */
+    EVP_CIPHER_CTX_free(a->unlock);
+    EVP_CIPHER_free(a->cipher);
+    gs_free(a);
+}
+
+void
+seal_lock(struct seal_aead *a, const uint8_t key[SEAL_KEY_BYTES],
+          const uint8_t nonce[SEAL_NONCE_BYTES], struct gs_slice aad, struct gs_slice plain,
+          char *out)
+{
+    uint8_t *to = (uint8_t *)out;
+    int len = 0;
+
+    GS_ASSERT(plain.len < INT_MAX);
+    GS_ASSERT(aad.len < INT_MAX);
+    GS_ASSERT(EVP_EncryptInit_ex2(a->lock, NULL, key, nonce, NULL) == 1);
+    GS_ASSERT(EVP_EncryptUpdate(a->lock, NULL, &len, (const uint8_t *)aad.ptr, (int)aad.len) == 1);
+    if (plain.len > 0)
+        GS_ASSERT(
+            EVP_EncryptUpdate(a->lock, to, &len, (const uint8_t *)plain.ptr, (int)plain.len) == 1);
+    GS_ASSERT(EVP_EncryptFinal_ex(a->lock, to + plain.len, &len) == 1);
+    GS_ASSERT(len == 0); /* counter mode holds nothing back */
+    GS_ASSERT(EVP_CIPHER_CTX_ctrl(a->lock, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES, to + plain.len) ==
+              1);
+}
+
+bool
+seal_unlock(struct seal_aead *a, const uint8_t key[SEAL_KEY_BYTES],
+            const uint8_t nonce[SEAL_NONCE_BYTES], struct gs_slice aad, struct gs_slice sealed,
+            char *out)
+{
+    uint8_t tag[SEAL_TAG_BYTES];
+    uint8_t *to = (uint8_t *)out;
+    size_t plain_len;
+    bool good;
+    int len = 0;
+
+    if (sealed.len < SEAL_TAG_BYTES)
+        return false;
+    plain_len = sealed.len - SEAL_TAG_BYTES;
+    GS_ASSERT(plain_len < INT_MAX);
+    GS_ASSERT(aad.len < INT_MAX);
+    memcpy(tag, sealed.ptr + plain_len, sizeof(tag));
+    GS_ASSERT(EVP_DecryptInit_ex2(a->unlock, NULL, key, nonce, NULL) == 1);
+    GS_ASSERT(EVP_CIPHER_CTX_ctrl(a->unlock, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_BYTES, tag) == 1);
+    GS_ASSERT(EVP_DecryptUpdate(a->unlock, NULL, &len, (const uint8_t *)aad.ptr, (int)aad.len) ==
+              1);
+    if (plain_len > 0)
+        GS_ASSERT(EVP_DecryptUpdate(a->unlock, to, &len, (const uint8_t *)sealed.ptr,
+                                    (int)plain_len) == 1);
+    good = EVP_DecryptFinal_ex(a->unlock, to + plain_len, &len) == 1;
+    if (!good)
+        OPENSSL_cleanse(out, plain_len); /* nobody shall look at what no tag vouches for */
+    return good;
 }

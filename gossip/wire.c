@@ -9,6 +9,22 @@
 #define WIRE_DEPTH_MAX 4 /* of what we write; room for what a later version nests */
 #define WIRE_RECORD_OBJECTS 256
 #define WIRE_MEMBER_OBJECTS 16
+#define WIRE_PACKET_OBJECTS (WIRE_PACKET_RECORDS_MAX + 256) /* and what a later version adds */
+#define WIRE_ADDRESS_4 6                                    /* IP and port */
+#define WIRE_ADDRESS_6 18
+#define WIRE_PING_TARGET 8 /* enough to tell a wrong node from the right one */
+#define WIRE_LEVEL 1       /* of digests: the only one so far */
+#define WIRE_ROOTS_BYTES (8 * WIRE_CLASSES)
+#define WIRE_BUCKETS_BYTES (8 * DIGEST_BUCKETS * WIRE_CLASSES)
+
+/* Where a claim's parts begin. */
+#define CLAIM_STATE 16
+#define CLAIM_BOOT 17
+#define CLAIM_INCARNATION 25
+#define CLAIM_ACCUSER 29
+
+_Static_assert(CLAIM_ACCUSER + GS_ID_BYTES == WIRE_CLAIM_BYTES, "a claim is its parts");
+_Static_assert(DIGEST_BUCKETS <= 64, "a mask has a bit for each bucket");
 
 enum {
 #define WIRE(map, field, number) WIRE_##map##_##field = (number),
@@ -100,7 +116,196 @@ wire_put_members(struct gs_buf *out, const struct gossip_member *m, size_t count
     return out->failed ? GS_E_LIMIT : GS_E_OK;
 }
 
+static void
+put_u32(char out[4], uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = (char)(v >> (24 - 8 * i));
+}
+
+void
+wire_put_u64(char out[8], uint64_t v)
+{
+    put_u32(out, (uint32_t)(v >> 32));
+    put_u32(out + 4, (uint32_t)v);
+}
+
+void
+wire_put_claim(char out[WIRE_CLAIM_BYTES], const struct wire_claim *c)
+{
+    GS_ASSERT(c->state >= GOSSIP_ALIVE);
+    GS_ASSERT(c->state <= GOSSIP_LEFT);
+    GS_ASSERT(c->boot > 0);
+    memcpy(out, c->id.bytes, GS_ID_BYTES);
+    out[CLAIM_STATE] = (char)c->state;
+    wire_put_u64(out + CLAIM_BOOT, c->boot);
+    put_u32(out + CLAIM_INCARNATION, c->incarnation);
+    memcpy(out + CLAIM_ACCUSER, c->accuser.bytes, GS_ID_BYTES);
+}
+
+static void
+put_address(msgpack_packer *p, unsigned field, const struct gs_addr *a)
+{
+    size_t ip_bytes = a->family == 4 ? 4 : 16;
+    char bytes[WIRE_ADDRESS_6];
+
+    GS_ASSERT(a->family == 4 || a->family == 6);
+    GS_ASSERT(a->port > 0); /* nobody is reached there, and no reader would take it */
+    memcpy(bytes, a->ip, ip_bytes);
+    bytes[ip_bytes] = (char)(a->port >> 8);
+    bytes[ip_bytes + 1] = (char)a->port;
+    put_bin(p, field, bytes, ip_bytes + 2);
+}
+
+gs_err
+wire_put_node(struct gs_buf *out, const struct wire_node *n)
+{
+    msgpack_packer p;
+
+    GS_ASSERT(n->name.len > 0);
+    GS_ASSERT(n->name.len <= GOSSIP_NAME_MAX);
+    GS_ASSERT(n->about.len <= GOSSIP_ABOUT_MAX);
+    msgpack_packer_init(&p, out, on_bytes);
+    (void)msgpack_pack_map(&p, 3);
+    put_bin(&p, WIRE_NODE_NAME, n->name.ptr, n->name.len);
+    put_address(&p, WIRE_NODE_ADDRESS, &n->address);
+    put_bin(&p, WIRE_NODE_ABOUT, n->about.ptr, n->about.len);
+    return out->failed ? GS_E_LIMIT : GS_E_OK;
+}
+
+/* ---- writing packets ---- */
+
+static bool
+has_target(enum wire_probe_type t)
+{
+    return t == WIRE_PING || t == WIRE_ASK;
+}
+
+static bool
+has_digest(const struct wire_packet *w)
+{
+    return w->buckets.len > 0 || w->has_masks;
+}
+
+static size_t
+packet_fields(const struct wire_packet *w)
+{
+    const struct wire_probe *b = &w->probe;
+
+    return (size_t)(w->challenge != 0) + (size_t)(w->echo != 0) + (b->type != 0 ? 2 : 0) +
+           (size_t)has_target(b->type) + (size_t)(b->type == WIRE_ASK) + (size_t)(w->flags != 0) +
+           (size_t)w->has_roots + (size_t)(w->claims.len > 0) + (size_t)(w->record_count > 0) +
+           (size_t)(w->announce.len > 0) + (size_t)(w->pull.len > 0) +
+           (size_t)(w->buckets.len > 0) + (size_t)w->has_masks + (size_t)(w->entries[1].len > 0) +
+           (size_t)(w->entries[2].len > 0) + (size_t)(w->pad.len > 0) + (size_t)has_digest(w);
+}
+
+static void
+put_u64_bin(msgpack_packer *p, unsigned field, const uint64_t *v, size_t count)
+{
+    char bytes[8 * WIRE_CLASSES];
+
+    GS_ASSERT(count <= WIRE_CLASSES);
+    for (size_t i = 0; i < count; i++)
+        wire_put_u64(bytes + 8 * i, v[i]);
+    put_bin(p, field, bytes, 8 * count);
+}
+
+/* A list of things of `each` bytes; an empty one is absent. */
+static void
+put_list(msgpack_packer *p, unsigned field, struct gs_slice list, size_t each)
+{
+    GS_ASSERT(list.len % each == 0);
+    if (list.len > 0)
+        put_bin(p, field, list.ptr, list.len);
+}
+
+static void
+put_probe(msgpack_packer *p, const struct wire_probe *b)
+{
+    GS_ASSERT(b->type >= WIRE_PING);
+    GS_ASSERT(b->type <= WIRE_GONE);
+    put_uint(p, WIRE_PACKET_PROBE, b->type);
+    put_uint(p, WIRE_PACKET_SEQUENCE, b->sequence);
+    if (has_target(b->type))
+        put_bin(p, WIRE_PACKET_TARGET, b->target.bytes,
+                b->type == WIRE_PING ? WIRE_PING_TARGET : GS_ID_BYTES);
+    if (b->type == WIRE_ASK)
+        put_address(p, WIRE_PACKET_ADDRESS, &b->address);
+}
+
+static void
+put_records(msgpack_packer *p, const struct gs_slice *records, size_t count)
+{
+    GS_ASSERT(count <= WIRE_PACKET_RECORDS_MAX);
+    (void)msgpack_pack_uint64(p, WIRE_PACKET_RECORDS);
+    (void)msgpack_pack_array(p, count);
+    for (size_t i = 0; i < count; i++) {
+        GS_ASSERT(records[i].len > 0);
+        (void)msgpack_pack_bin(p, records[i].len);
+        (void)msgpack_pack_bin_body(p, records[i].ptr, records[i].len);
+    }
+}
+
+static void
+put_digest(msgpack_packer *p, const struct wire_packet *w)
+{
+    GS_ASSERT(w->buckets.len == 0 || w->buckets.len == WIRE_BUCKETS_BYTES);
+    GS_ASSERT(w->entries[0].len == 0);
+    GS_ASSERT(w->has_masks || w->entries[1].len + w->entries[2].len == 0);
+    put_list(p, WIRE_PACKET_BUCKETS, w->buckets, WIRE_BUCKETS_BYTES);
+    if (w->has_masks)
+        put_u64_bin(p, WIRE_PACKET_MASKS, w->masks, WIRE_CLASSES);
+    put_list(p, WIRE_PACKET_ENTRIES_OPERATOR, w->entries[1], WIRE_ENTRY_BYTES);
+    put_list(p, WIRE_PACKET_ENTRIES_OWNER, w->entries[2], WIRE_ENTRY_BYTES);
+}
+
+gs_err
+wire_put_packet(struct gs_buf *out, const struct wire_packet *w)
+{
+    msgpack_packer p;
+
+    msgpack_packer_init(&p, out, on_bytes);
+    (void)msgpack_pack_map(&p, packet_fields(w));
+    if (w->challenge != 0)
+        put_u64_bin(&p, WIRE_PACKET_CHALLENGE, &w->challenge, 1);
+    if (w->echo != 0)
+        put_u64_bin(&p, WIRE_PACKET_ECHO, &w->echo, 1);
+    if (w->probe.type != 0)
+        put_probe(&p, &w->probe);
+    if (w->flags != 0)
+        put_uint(&p, WIRE_PACKET_FLAGS, w->flags);
+    if (w->has_roots)
+        put_u64_bin(&p, WIRE_PACKET_ROOTS, w->roots, WIRE_CLASSES);
+    put_list(&p, WIRE_PACKET_CLAIMS, w->claims, WIRE_CLAIM_BYTES);
+    if (w->record_count > 0)
+        put_records(&p, w->records, w->record_count);
+    put_list(&p, WIRE_PACKET_ANNOUNCE, w->announce, WIRE_NOTE_BYTES);
+    put_list(&p, WIRE_PACKET_PULL, w->pull, WIRE_NOTE_BYTES);
+    put_digest(&p, w);
+    put_list(&p, WIRE_PACKET_PAD, w->pad, 1);
+    if (has_digest(w))
+        put_uint(&p, WIRE_PACKET_LEVEL, WIRE_LEVEL);
+    return out->failed ? GS_E_LIMIT : GS_E_OK;
+}
+
 /* ---- reading ---- */
+
+/* The bytes as msgpack-c's objects. Strings point into `bytes`, not into the zone of *u, so what is
+ * read from them may outlive it. */
+static gs_err
+unpack(struct gs_slice bytes, size_t objects_max, msgpack_unpacked *u)
+{
+    gs_err e = gs_pack_check(bytes, WIRE_DEPTH_MAX, objects_max);
+
+    if (e != GS_E_OK)
+        return e;
+    msgpack_unpacked_init(u);
+    if (msgpack_unpack_next(u, bytes.ptr, bytes.len, NULL) == MSGPACK_UNPACK_SUCCESS)
+        return GS_E_OK;
+    msgpack_unpacked_destroy(u);
+    return GS_E_MALFORMED;
+}
 
 /* A map whose fields are fetched by number; anything wrong sticks. */
 struct cursor {
@@ -212,17 +417,13 @@ read_record(const msgpack_object *o, struct wire_record *out)
 gs_err
 wire_read_record(struct gs_slice bytes, struct wire_record *out)
 {
-    gs_err e = gs_pack_check(bytes, WIRE_DEPTH_MAX, WIRE_RECORD_OBJECTS);
     msgpack_unpacked u;
+    gs_err e = unpack(bytes, WIRE_RECORD_OBJECTS, &u);
 
     if (e != GS_E_OK)
         return e;
-    msgpack_unpacked_init(&u);
-    if (msgpack_unpack_next(&u, bytes.ptr, bytes.len, NULL) == MSGPACK_UNPACK_SUCCESS)
-        e = read_record(&u.data, out);
-    else
-        e = GS_E_MALFORMED;
-    msgpack_unpacked_destroy(&u); /* strings point into `bytes`, not into its zone */
+    e = read_record(&u.data, out);
+    msgpack_unpacked_destroy(&u);
     return e;
 }
 
@@ -250,16 +451,267 @@ read_members(const msgpack_object *o, struct gossip_member *out, size_t max, siz
 gs_err
 wire_read_members(struct gs_slice bytes, struct gossip_member *out, size_t max, size_t *count)
 {
-    gs_err e = gs_pack_check(bytes, WIRE_DEPTH_MAX, 1 + max * WIRE_MEMBER_OBJECTS);
     msgpack_unpacked u;
+    gs_err e = unpack(bytes, 1 + max * WIRE_MEMBER_OBJECTS, &u);
 
     if (e != GS_E_OK)
         return e;
-    msgpack_unpacked_init(&u);
-    if (msgpack_unpack_next(&u, bytes.ptr, bytes.len, NULL) == MSGPACK_UNPACK_SUCCESS)
-        e = read_members(&u.data, out, max, count);
-    else
-        e = GS_E_MALFORMED;
+    e = read_members(&u.data, out, max, count);
+    msgpack_unpacked_destroy(&u);
+    return e;
+}
+
+/* ---- reading nodes and packets ---- */
+
+uint32_t
+wire_u32(const char *bytes)
+{
+    uint32_t v = 0;
+
+    for (int i = 0; i < 4; i++)
+        v = v << 8 | (uint8_t)bytes[i];
+    return v;
+}
+
+uint64_t
+wire_u64(const char *bytes)
+{
+    return (uint64_t)wire_u32(bytes) << 32 | wire_u32(bytes + 4);
+}
+
+struct wire_claim
+wire_claim_at(struct gs_slice claims, size_t i)
+{
+    const char *at = claims.ptr + i * WIRE_CLAIM_BYTES;
+    struct wire_claim c = { 0 };
+
+    GS_ASSERT(i < claims.len / WIRE_CLAIM_BYTES);
+    memcpy(c.id.bytes, at, GS_ID_BYTES);
+    c.state = (enum gossip_state)(uint8_t)at[CLAIM_STATE];
+    c.boot = wire_u64(at + CLAIM_BOOT);
+    c.incarnation = wire_u32(at + CLAIM_INCARNATION);
+    memcpy(c.accuser.bytes, at + CLAIM_ACCUSER, GS_ID_BYTES);
+    return c;
+}
+
+/* A list of things of `each` bytes: at least one, and no broken one. Absent: nothing. */
+static struct gs_slice
+get_list(struct cursor *c, unsigned number, size_t each)
+{
+    struct gs_slice s;
+
+    if (!field(c, number))
+        return GS_SLICE_NONE;
+    s = get_bin(c, number, each, SIZE_MAX);
+    c->bad = c->bad || s.len % each != 0;
+    return s;
+}
+
+/* A token, which is never zero; 0 when absent. */
+static uint64_t
+get_token(struct cursor *c, unsigned number)
+{
+    struct gs_slice s;
+    uint64_t v;
+
+    if (!field(c, number))
+        return 0;
+    s = get_bin(c, number, 8, 8);
+    v = s.len == 8 ? wire_u64(s.ptr) : 0;
+    c->bad = c->bad || v == 0;
+    return v;
+}
+
+/* One number for each class; false when absent. */
+static bool
+get_per_class(struct cursor *c, unsigned number, uint64_t out[WIRE_CLASSES])
+{
+    struct gs_slice s;
+
+    if (!field(c, number))
+        return false;
+    s = get_bin(c, number, WIRE_ROOTS_BYTES, WIRE_ROOTS_BYTES);
+    if (s.len != WIRE_ROOTS_BYTES)
+        return false;
+    for (size_t i = 0; i < WIRE_CLASSES; i++)
+        out[i] = wire_u64(s.ptr + 8 * i);
+    return true;
+}
+
+static void
+get_address(struct cursor *c, unsigned number, struct gs_addr *out)
+{
+    struct gs_slice s = get_bin(c, number, WIRE_ADDRESS_4, WIRE_ADDRESS_6);
+    size_t ip_bytes;
+
+    if (s.len != WIRE_ADDRESS_4 && s.len != WIRE_ADDRESS_6) {
+        c->bad = true;
+        return;
+    }
+    ip_bytes = s.len - 2;
+    out->family = s.len == WIRE_ADDRESS_4 ? 4 : 6;
+    memcpy(out->ip, s.ptr, ip_bytes);
+    out->port = (uint16_t)((uint8_t)s.ptr[ip_bytes] << 8 | (uint8_t)s.ptr[ip_bytes + 1]);
+    c->bad = c->bad || out->port == 0;
+}
+
+static gs_err
+read_node(const msgpack_object *o, struct wire_node *out)
+{
+    struct cursor c = { .map = &o->via.map };
+    struct wire_node n = { 0 };
+
+    if (o->type != MSGPACK_OBJECT_MAP)
+        return GS_E_MALFORMED;
+    n.name = get_bin(&c, WIRE_NODE_NAME, 1, GOSSIP_NAME_MAX);
+    get_address(&c, WIRE_NODE_ADDRESS, &n.address);
+    n.about = get_bin(&c, WIRE_NODE_ABOUT, 0, GOSSIP_ABOUT_MAX);
+    if (c.bad)
+        return GS_E_MALFORMED;
+    *out = n;
+    return GS_E_OK;
+}
+
+gs_err
+wire_read_node(struct gs_slice bytes, struct wire_node *out)
+{
+    msgpack_unpacked u;
+    gs_err e = unpack(bytes, WIRE_RECORD_OBJECTS, &u);
+
+    if (e != GS_E_OK)
+        return e;
+    e = read_node(&u.data, out);
+    msgpack_unpacked_destroy(&u);
+    return e;
+}
+
+/* A type that is not known is skipped with all its parts: the sender will do without an answer. */
+static void
+get_probe(struct cursor *c, struct wire_probe *out)
+{
+    uint64_t type = field(c, WIRE_PACKET_PROBE) ? get_uint(c, WIRE_PACKET_PROBE, 1, UINT8_MAX) : 0;
+    size_t target_bytes = type == WIRE_PING ? WIRE_PING_TARGET : GS_ID_BYTES;
+    struct gs_slice s;
+
+    if (type > WIRE_GONE)
+        return;
+    out->type = (enum wire_probe_type)type;
+    if (type != 0)
+        out->sequence = (uint32_t)get_uint(c, WIRE_PACKET_SEQUENCE, 0, UINT32_MAX);
+    if (has_target(out->type)) {
+        s = get_bin(c, WIRE_PACKET_TARGET, target_bytes, target_bytes);
+        if (s.len == target_bytes)
+            memcpy(out->target.bytes, s.ptr, target_bytes);
+    }
+    if (type == WIRE_ASK)
+        get_address(c, WIRE_PACKET_ADDRESS, &out->address);
+    /* Parts without their whole: nobody writes that. */
+    c->bad = c->bad || (type == 0 && field(c, WIRE_PACKET_SEQUENCE)) ||
+             (!has_target(out->type) && field(c, WIRE_PACKET_TARGET)) ||
+             (type != WIRE_ASK && field(c, WIRE_PACKET_ADDRESS));
+}
+
+static bool
+claim_is_sound(const struct wire_claim *c)
+{
+    static const struct gs_id nobody;
+
+    if (c->state < GOSSIP_ALIVE || c->state > GOSSIP_LEFT || c->boot == 0)
+        return false;
+    return c->state == GOSSIP_SUSPECT || c->state == GOSSIP_DEAD || gs_id_eq(&c->accuser, &nobody);
+}
+
+static struct gs_slice
+get_claims(struct cursor *c)
+{
+    struct gs_slice s = get_list(c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
+
+    for (size_t i = 0; i < s.len / WIRE_CLAIM_BYTES; i++) {
+        struct wire_claim claim = wire_claim_at(s, i);
+
+        c->bad = c->bad || !claim_is_sound(&claim);
+    }
+    return s;
+}
+
+/* Returns how many; 0 when absent. */
+static size_t
+get_records(struct cursor *c, struct gs_slice *records)
+{
+    const msgpack_object *o = field(c, WIRE_PACKET_RECORDS);
+
+    if (!o)
+        return 0;
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size == 0 ||
+        o->via.array.size > WIRE_PACKET_RECORDS_MAX) {
+        c->bad = true;
+        return 0;
+    }
+    for (uint32_t i = 0; i < o->via.array.size; i++) {
+        const msgpack_object *item = &o->via.array.ptr[i];
+
+        if (item->type != MSGPACK_OBJECT_BIN || item->via.bin.size == 0) {
+            c->bad = true;
+            return 0;
+        }
+        records[i] = gs_slice(item->via.bin.ptr, item->via.bin.size);
+    }
+    return o->via.array.size;
+}
+
+/* Digests of another level than ours are none to us. */
+static void
+get_digest(struct cursor *c, struct wire_packet *out)
+{
+    bool has_entries =
+        field(c, WIRE_PACKET_ENTRIES_OPERATOR) || field(c, WIRE_PACKET_ENTRIES_OWNER);
+    uint64_t level = field(c, WIRE_PACKET_LEVEL) ? get_uint(c, WIRE_PACKET_LEVEL, 1, UINT8_MAX) : 0;
+
+    if (level > WIRE_LEVEL)
+        return;
+    if (field(c, WIRE_PACKET_BUCKETS))
+        out->buckets = get_bin(c, WIRE_PACKET_BUCKETS, WIRE_BUCKETS_BYTES, WIRE_BUCKETS_BYTES);
+    out->has_masks = get_per_class(c, WIRE_PACKET_MASKS, out->masks);
+    out->entries[1] = get_list(c, WIRE_PACKET_ENTRIES_OPERATOR, WIRE_ENTRY_BYTES);
+    out->entries[2] = get_list(c, WIRE_PACKET_ENTRIES_OWNER, WIRE_ENTRY_BYTES);
+    c->bad = c->bad || has_digest(out) != (level == WIRE_LEVEL) || (has_entries && !out->has_masks);
+}
+
+static gs_err
+read_packet(const msgpack_object *o, struct wire_packet *out, struct gs_slice *records)
+{
+    struct cursor c = { .map = &o->via.map };
+    struct wire_packet w = { .records = records };
+
+    if (o->type != MSGPACK_OBJECT_MAP)
+        return GS_E_MALFORMED;
+    w.challenge = get_token(&c, WIRE_PACKET_CHALLENGE);
+    w.echo = get_token(&c, WIRE_PACKET_ECHO);
+    get_probe(&c, &w.probe);
+    if (field(&c, WIRE_PACKET_FLAGS))
+        w.flags = (uint32_t)get_uint(&c, WIRE_PACKET_FLAGS, 1, UINT32_MAX);
+    w.has_roots = get_per_class(&c, WIRE_PACKET_ROOTS, w.roots);
+    w.claims = get_claims(&c);
+    w.record_count = get_records(&c, records);
+    w.announce = get_list(&c, WIRE_PACKET_ANNOUNCE, WIRE_NOTE_BYTES);
+    w.pull = get_list(&c, WIRE_PACKET_PULL, WIRE_NOTE_BYTES);
+    get_digest(&c, &w);
+    w.pad = get_list(&c, WIRE_PACKET_PAD, 1);
+    if (c.bad)
+        return GS_E_MALFORMED;
+    *out = w;
+    return GS_E_OK;
+}
+
+gs_err
+wire_read_packet(struct gs_slice bytes, struct wire_packet *out, struct gs_slice *records)
+{
+    msgpack_unpacked u;
+    gs_err e = unpack(bytes, WIRE_PACKET_OBJECTS, &u);
+
+    if (e != GS_E_OK)
+        return e;
+    e = read_packet(&u.data, out, records);
     msgpack_unpacked_destroy(&u);
     return e;
 }

@@ -27,6 +27,7 @@ struct admin {
     struct gs_loop *loop;
     struct door unix_door, tcp_door;
     struct gs_list conns;
+    struct gs_list streams; /* answers that go on */
     char *socket;
     struct gs_addr addr;
     void (*closed)(void *arg); /* set: closing */
@@ -44,7 +45,8 @@ struct admin_call {
     struct gs_arena arena;
     struct gs_buf body;
     struct gs_grave grave;
-    struct head head; /* kept in the arena */
+    struct head head;            /* kept in the arena */
+    struct admin_stream *stream; /* the answer goes on; NULL: it does not */
     bool request_over, replied, early;
 };
 
@@ -195,6 +197,79 @@ admin_reply_json(struct admin_call *c, unsigned status, struct gs_buf *body)
 {
     gs_buf_put(body, "\n", 1);
     admin_reply(c, status, "application/json", body);
+}
+
+/* ---- answers that go on ---- */
+
+bool
+admin_stream_begin(struct admin_call *c, const char *content_type, struct admin_stream *s)
+{
+    struct field fields[] = {
+        { .name = GS_SLICE("content-type"), .value = gs_slice_str(content_type) },
+        { .name = GS_SLICE("cache-control"), .value = GS_SLICE("no-store") },
+    };
+    struct head h = { .status = 200,
+                      .phrase = gs_slice_str(phrase_of(200)),
+                      .fields = fields,
+                      .count = GS_COUNT(fields),
+                      .framing = c->head.is_head ? FRAMING_NONE : FRAMING_CHUNKED };
+
+    GS_ASSERT(!c->replied);
+    GS_ASSERT(!c->stream);
+    if (c->answer)
+        c->answer->ops->head(c->answer, &h);
+    if (c->answer && c->head.is_head)
+        c->answer->ops->end(c->answer);
+    if (!c->answer || c->head.is_head) {
+        c->replied = true;
+        call_maybe_over(c);
+        return false;
+    }
+    c->stream = s;
+    s->call = c;
+    gs_list_init(&s->link);
+    gs_list_push_back(&c->door->admin->streams, &s->link);
+    return true;
+}
+
+bool
+admin_stream_room(const struct admin_stream *s)
+{
+    struct side *answer = s->call->answer;
+
+    GS_ASSERT(answer);
+    return answer->ops->room(answer) > 0;
+}
+
+void
+admin_stream_write(struct admin_stream *s, struct gs_slice bytes)
+{
+    struct side *answer = s->call->answer;
+
+    GS_ASSERT(answer);
+    answer->ops->data(answer, bytes);
+}
+
+/* The stream and its call know each other no longer; the call ends. */
+static void
+stream_over(struct admin_stream *s)
+{
+    struct admin_call *c = s->call;
+
+    GS_ASSERT(c->stream == s);
+    gs_list_remove(&s->link);
+    c->stream = NULL;
+    c->replied = true;
+}
+
+void
+admin_stream_end(struct admin_stream *s)
+{
+    struct admin_call *c = s->call;
+
+    stream_over(s);
+    c->answer->ops->end(c->answer);
+    call_maybe_over(c);
 }
 
 void
@@ -372,6 +447,12 @@ on_reset(struct side *to, enum reason why)
     (void)why;
     c->answer = NULL;
     c->request_over = true;
+    if (c->stream) {
+        struct admin_stream *s = c->stream;
+
+        stream_over(s);
+        s->gone(s);
+    }
     if (!dispatched)
         c->replied = true; /* nobody will */
     call_maybe_over(c);
@@ -387,7 +468,10 @@ on_room(struct side *to)
 static void
 on_resume(struct side *to)
 {
-    (void)to;
+    struct admin_call *c = call_of(to);
+
+    if (c->stream)
+        c->stream->resume(c->stream);
 }
 
 static const struct side_ops call_ops = { on_head,  on_data, on_trailers, on_end,
@@ -500,6 +584,7 @@ admin_start(const struct admin_options *o, struct admin **out, struct gs_why *wh
     a->loop = o->loop;
     a->socket = gs_strdup(o->socket);
     gs_list_init(&a->conns);
+    gs_list_init(&a->streams);
     gs_defer_init(&a->finish, finish);
     gs_timer_init(&a->cut, on_cut);
     door_open(a, &a->unix_door, sock, true, o->pool);
@@ -525,6 +610,11 @@ admin_close(struct admin *a, void (*closed)(void *arg), void *arg)
     a->closed_arg = arg;
     gs_listener_close(a->unix_door.listener);
     gs_listener_close(a->tcp_door.listener);
+    GS_LIST_EACH_SAFE(n, &a->streams) {
+        struct admin_stream *s = GS_LIST_ENTRY(n, struct admin_stream, link);
+
+        s->stop(s);
+    }
     GS_LIST_EACH_SAFE(n, &a->conns)
         server_conn_drain(n);
     gs_loop_arm(a->loop, &a->cut, CLOSE_MS);

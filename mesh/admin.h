@@ -1,6 +1,6 @@
 /* admin.h - HTTP+JSON for operators: on the unix socket (may write) and on TCP (without a token:
  * /live, /ready and /metrics only). Control thread. Requests are rows of admin.def; a handler
- * answers at once or keeps the call and answers later. */
+ * answers at once, or keeps the call and answers later, or begins an answer that goes on. */
 #pragma once
 
 #include <gossamer/addr.h>
@@ -35,8 +35,8 @@ struct admin_options {
 gs_err admin_start(const struct admin_options *o, struct admin **out, struct gs_why *why)
     GS_MUST_CHECK;
 struct gs_addr admin_addr(const struct admin *a); /* of TCP, as bound */
-/* Stops listening; connections end with the answers they owe, or are cut after a second. closed is
- * called when none is left and the object is freed. */
+/* Stops listening; answers that go on are ended, connections end with the answers they owe, or are
+ * cut after a second. closed is called when none is left and the object is freed. */
 void admin_close(struct admin *a, void (*closed)(void *arg), void *arg);
 
 /* ---- for handlers ---- */
@@ -51,6 +51,23 @@ void admin_reply_json(struct admin_call *c, unsigned status, struct gs_buf *body
 /* {"errors": [{code, message, ...}]} with one entry. hint may be NULL. */
 void admin_error(struct admin_call *c, unsigned status, const char *code, const char *hint,
                  const char *fmt, ...) GS_PRINTF(5, 6);
+/* An answer that goes on, 200, in chunks. The call lives until admin_stream_end, or until gone. */
+struct admin_stream {                       /* embedded by the handler's own object */
+    void (*resume)(struct admin_stream *s); /* there is room again */
+    void (*gone)(struct admin_stream *s);   /* the client left; nothing may be written any more */
+    void (*stop)(struct admin_stream *s);   /* the node stops: say so, then admin_stream_end */
+    struct admin_call *call;
+    struct gs_list link;
+};
+
+/* False: the client left, or asked for the head only, and the call is over. */
+bool admin_stream_begin(struct admin_call *c, const char *content_type, struct admin_stream *s)
+    GS_MUST_CHECK;
+/* Is there room for more? If not, resume follows. What is written without room is kept all the
+ * same: the last words. */
+bool admin_stream_room(const struct admin_stream *s);
+void admin_stream_write(struct admin_stream *s, struct gs_slice bytes);
+void admin_stream_end(struct admin_stream *s);
 /* All errors of a list (and beside them, "warnings"). */
 void admin_error_problems(struct admin_call *c, unsigned status, const struct gs_problems *p);
 struct json_out;

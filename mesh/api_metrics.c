@@ -4,11 +4,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <gossamer/alloc.h>
 #include <gossamer/proxy.h>
 
 #include "mesh/admin.h"
 #include "mesh/build_text.h"
 #include "mesh/config/config.h"
+#include "mesh/metrics_mesh.h"
 #include "mesh/node.h"
 
 /* OpenTelemetry's advised bounds in seconds, and three below: hops here take less. */
@@ -162,13 +164,25 @@ put_proxy(struct node *n, struct gs_buf *o)
     for (unsigned i = 1; i < REASON_COUNT; i++)
         gs_buf_printf(o, "gossamer_refused_total{reason=\"%s\"} %" PRIu64 "\n",
                       reason_info((enum reason)i)->name, c.refused[i]);
-    family(o, "gossamer_loop_lag_seconds", "gauge",
-           "Longest delay of a loop's timer in the last second.");
-    gs_buf_printf(o, "gossamer_loop_lag_seconds{thread=\"worker\"} %.6f\n",
-                  (double)c.loop_lag_us / 1e6);
-    gs_buf_printf(o, "gossamer_loop_lag_seconds{thread=\"control\"} %.6f\n",
-                  (double)n->loop->lag_max_us / 1e6);
+}
+
+static void
+put_lag(struct node *n, struct gs_buf *o)
+{
+    static const char *const threads[] = { "worker", "control", "gossip" };
+    uint64_t us[] = { 0, n->loop->lag_max_us, metrics_mesh_lag_us(n) };
+    struct proxy_counters c;
+
+    if (n->proxy) {
+        proxy_counters(n->proxy, &c);
+        us[0] = c.loop_lag_us;
+    }
     n->loop->lag_max_us = 0;
+    family(o, "gossamer_loop_lag_seconds", "gauge",
+           "Longest delay of a loop since it was last told.");
+    for (size_t i = n->proxy ? 0 : 1; i < GS_COUNT(us); i++)
+        gs_buf_printf(o, "gossamer_loop_lag_seconds{thread=\"%s\"} %.6f\n", threads[i],
+                      (double)us[i] / 1e6);
 }
 
 static void
@@ -213,16 +227,35 @@ put_process(struct node *n, struct gs_buf *o)
                   (double)(node_wall_ms() - (n->loop->now_ms - n->started_ms)) / 1000);
 }
 
+struct scrape {
+    struct admin_call *call;
+    struct gs_buf out;
+};
+
+static void
+on_mesh_put(void *arg)
+{
+    struct scrape *s = arg;
+
+    admin_reply(s->call, s->out.failed ? 503 : 200, "text/plain; version=0.0.4; charset=utf-8",
+                &s->out);
+    gs_free(s);
+}
+
 void
 api_metrics(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
-    struct gs_buf out;
+    struct scrape *s = gs_zalloc(sizeof(*s));
 
     (void)r;
-    gs_buf_init(&out, 64u << 20);
-    put_services(n, &out);
-    put_proxy(n, &out);
-    put_node(n, &out);
-    put_process(n, &out);
-    admin_reply(c, out.failed ? 503 : 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+    s->call = c;
+    gs_buf_init(&s->out, 64u << 20);
+    if (n->proxy) {
+        put_services(n, &s->out);
+        put_proxy(n, &s->out);
+    }
+    put_lag(n, &s->out);
+    put_node(n, &s->out);
+    put_process(n, &s->out);
+    metrics_mesh_put(n, &s->out, on_mesh_put, s);
 }

@@ -103,11 +103,12 @@ read_if_version(struct edit *e, const struct admin_request *r)
 static struct edit *
 begin(struct node *n, struct admin_call *c, const struct admin_request *r, bool files)
 {
+    const char *hint;
+    const char *why = node_refuses(n, &hint);
     struct edit *e;
 
-    if (n->draining) {
-        admin_error(c, 503, "GS0503", "apply it at another node, or here after its restart",
-                    "node %s is shutting down and takes no changes", n->config->node);
+    if (why) {
+        admin_error(c, 503, "GS0503", hint, "node %s %s", n->config->node, why);
         return NULL;
     }
     e = edit_new(n, c);
@@ -302,18 +303,14 @@ read_split(struct edit *e, const struct tree *doc, struct split *s)
 
 /* The VirtualService that says so becomes the edit's only object. */
 static void
-plan_split(struct edit *e, const struct admin_request *r)
+plan_split(struct edit *e)
 {
     const struct policy_object **list = gs_arena_zalloc(&e->arena, sizeof(*list));
+    const struct split *s = e->plan_arg;
     struct policy_object *made;
-    struct split s = { .count = 0 };
-    struct tree *doc;
 
-    if (tree_parse_json(r->body, NULL, &e->arena, &doc, &e->problems) != GS_E_OK)
-        return;
-    read_split(e, doc, &s);
-    if (e->problems.errors > 0 || model_split(e->node->model, s.service, s.ns, s.weights, s.count,
-                                              &e->arena, &made, &e->problems) != GS_E_OK)
+    if (model_split(e->node->model, s->service, s->ns, s->weights, s->count, &e->arena, &made,
+                    &e->problems) != GS_E_OK)
         return;
     list[0] = made;
     e->objects = list;
@@ -324,9 +321,15 @@ void
 api_split(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
     struct edit *e = begin(n, c, r, false);
+    struct split *s;
+    struct tree *doc;
 
     if (!e)
         return;
-    plan_split(e, r);
+    s = gs_arena_zalloc(&e->arena, sizeof(*s));
+    if (tree_parse_json(r->body, NULL, &e->arena, &doc, &e->problems) == GS_E_OK)
+        read_split(e, doc, s);
+    e->plan = plan_split;
+    e->plan_arg = s;
     edit_run(e);
 }

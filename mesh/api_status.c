@@ -30,10 +30,10 @@ void
 api_ready(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
     (void)r;
-    if (n->draining)
+    if (gs_fsm_is(&n->phase, NODE_DRAINING))
         reply_text(c, 503, "draining\n");
-    else if (!n->ready)
-        reply_text(c, 503, "starting\n");
+    else if (gs_fsm_is(&n->phase, NODE_CLOSED))
+        reply_text(c, 503, "closed: the policy of the mesh is not known here yet\n");
     else
         reply_text(c, 200, "ready\n");
 }
@@ -67,38 +67,4 @@ api_config(struct node *n, struct admin_call *c, const struct admin_request *r)
     gs_buf_init(&out, ADMIN_BODY_MAX);
     config_show(n->config, CONFIG_SHOW_JSON, &out);
     admin_reply(c, 200, "application/json", &out);
-}
-
-void
-api_members(struct node *n, struct admin_call *c, const struct admin_request *r)
-{
-    char id[GS_ID_TEXT];
-    char addr[GS_ADDR_TEXT];
-    struct gs_buf out;
-    struct json_out j;
-
-    (void)r;
-    gs_buf_init(&out, 8192);
-    json_init(&j, &out);
-    json_obj(&j);
-    json_key(&j, "members");
-    json_arr(&j);
-    json_obj(&j);
-    json_kstr(&j, "name", n->config->node);
-    json_kstr(&j, "id", gs_id_text(&n->id, id));
-    json_kstr(&j, "address", gs_addr_text(&n->config->gossip.bind, addr));
-    json_kstr(&j, "state", "alive");
-    json_kdouble(&j, "since", (double)(node_wall_ms() - (n->loop->now_ms - n->started_ms)) / 1000);
-    json_kdouble(&j, "rtt_ms", 0);
-    json_ku64(&j, "incarnation", 0);
-    json_kstr(&j, "version", build_version());
-    json_ku64(&j, "services", n->config->services.count);
-    json_ku64(&j, "config", snapshot_current(n->hub)->seq);
-    json_obj_end(&j);
-    json_arr_end(&j);
-    json_key(&j, "missing");
-    json_arr(&j);
-    json_arr_end(&j);
-    json_obj_end(&j);
-    admin_reply_json(c, 200, &out);
 }

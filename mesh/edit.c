@@ -2,10 +2,21 @@
 #include "mesh/edit.h"
 
 #include <gossamer/alloc.h>
-#include <gossamer/gossip.h>
+#include <gossamer/gossip_loop.h>
 
 #include "mesh/config/config.h"
 #include "mesh/model/codes.h"
+
+/* What the core is asked. The gossip thread has it, and the outcomes, while the edit is ASKING. */
+struct gossip_ask {
+    struct gossip_call call;
+    struct edit *edit;
+    struct gossip_op *ops;
+    struct gossip_put_result *results;
+    size_t count;
+    gs_err error;
+    struct gs_why why;
+};
 
 struct edit *
 edit_new(struct node *n, struct admin_call *c)
@@ -15,6 +26,7 @@ edit_new(struct node *n, struct admin_call *c)
     e->node = n;
     e->call = c;
     e->started_ns = n->loop->now_ns;
+    gs_list_init(&e->link);
     gs_arena_init(&e->arena, NULL, 0, 4096);
     gs_problems_init(&e->problems);
     manifest_init(&e->manifest);
@@ -26,8 +38,8 @@ edit_free(struct edit *e)
 {
     if (!e)
         return;
-    GS_ASSERT(!e->committing);
     GS_ASSERT(!gs_timer_armed(&e->deadline));
+    gs_list_remove(&e->link);
     manifest_fini(&e->manifest);
     gs_problems_fini(&e->problems);
     gs_arena_fini(&e->arena);
@@ -173,40 +185,6 @@ check_change(struct edit *e)
     return model_check_change(e->node->model, &change, &e->problems);
 }
 
-/* ---- dry run ---- */
-
-static bool
-present(const struct edit *e, const struct gossip_op *op, struct gossip_record *r)
-{
-    return gossip_find(e->node->gossip, GOSSIP_OPERATOR, NULL, op->key, r) && !r->tombstone;
-}
-
-static void
-dry_run(struct edit *e, const struct gossip_op *ops)
-{
-    static const struct gs_version none;
-
-    for (size_t i = 0; i < e->object_count + e->delete_count; i++) {
-        struct edit_outcome *o = &e->outcomes[i];
-        struct gossip_record r;
-        bool is = present(e, &ops[i], &r);
-
-        o->version = is ? r.version : none;
-        o->unchanged = is && !ops[i].remove && gs_slice_eq(r.value, ops[i].value);
-        if (ops[i].if_version && gs_version_cmp(ops[i].if_version, &o->version) != 0) {
-            struct gs_why why;
-            char text[GS_VERSION_TEXT];
-
-            (void)gs_refuse(&why, GS_E_CONFLICT, "%.*s is at %s", GS_SLICE_FMT(ops[i].key),
-                            is ? gs_version_text(&o->version, text) : "no version");
-            refuse_why(e, 409, "GS0409", NULL, &why);
-            return;
-        }
-    }
-    answer(e, 200, true, NULL);
-    edit_free(e);
-}
-
 /* ---- the commit ---- */
 
 static void
@@ -225,7 +203,6 @@ on_committed(struct node_commit *c)
 {
     struct edit *e = GS_CONTAINER(c, struct edit, commit);
 
-    e->committing = false;
     gs_loop_disarm(e->node->loop, &e->deadline);
     if (e->call)
         answer_saved(e, true);
@@ -235,7 +212,8 @@ on_committed(struct node_commit *c)
 static void
 commit(struct edit *e)
 {
-    e->committing = true;
+    gs_list_remove(&e->link);
+    e->state = EDIT_COMMITTING;
     e->commit.done = on_committed;
     gs_list_init(&e->commit.link);
     gs_timer_init(&e->deadline, on_deadline);
@@ -261,32 +239,100 @@ refuse_put(struct edit *e, gs_err error, const struct gs_why *why)
     }
 }
 
-static void
-put(struct edit *e, const struct gossip_op *ops)
-{
-    size_t count = e->object_count + e->delete_count;
-    struct gossip_put_result *results = gs_arena_zalloc(&e->arena, count * sizeof(*results));
-    struct gs_why why = { "" };
-    gs_err error = gossip_put(e->node->gossip, e->node->loop->now_ms, node_wall_ms(), ops, count,
-                              results, &why);
+/* ---- asking the core ---- */
 
-    if (error != GS_E_OK) {
-        refuse_put(e, error, &why);
-        return;
+static void next_edit(struct node *n);
+
+/* On the gossip thread: what a put would do. */
+static void
+look_up(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
+{
+    static const struct gs_version none;
+    struct gossip_ask *a = GS_CONTAINER(c, struct gossip_ask, call);
+    char text[GS_VERSION_TEXT];
+
+    (void)now_ms;
+    (void)wall_ms;
+    for (size_t i = 0; i < a->count && a->error == GS_E_OK; i++) {
+        const struct gossip_op *op = &a->ops[i];
+        struct gossip_put_result *found = &a->results[i];
+        struct gossip_record r;
+        bool is = gossip_find(g, GOSSIP_OPERATOR, NULL, op->key, &r) && !r.tombstone;
+
+        found->version = is ? r.version : none;
+        found->unchanged = is && !op->remove && gs_slice_eq(r.value, op->value);
+        if (op->if_version && gs_version_cmp(op->if_version, &found->version) != 0)
+            a->error = gs_refuse(&a->why, GS_E_CONFLICT, "%.*s is at %s", GS_SLICE_FMT(op->key),
+                                 is ? gs_version_text(&found->version, text) : "no version");
     }
-    for (size_t i = 0; i < count; i++) {
-        e->outcomes[i].version = results[i].version;
-        e->outcomes[i].unchanged = results[i].unchanged;
-    }
-    /* Even if nothing changed: a former edit may be in memory only, because the disk was full. */
-    commit(e);
 }
 
-void
-edit_run(struct edit *e)
+/* On the gossip thread. */
+static void
+put(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
 {
+    struct gossip_ask *a = GS_CONTAINER(c, struct gossip_ask, call);
+
+    a->error = gossip_put(g, now_ms, wall_ms, a->ops, a->count, a->results, &a->why);
+}
+
+static void
+on_asked(struct gossip_call *c)
+{
+    struct gossip_ask *a = GS_CONTAINER(c, struct gossip_ask, call);
+    struct edit *e = a->edit;
+    struct node *n = e->node;
+
+    GS_ASSERT(e->state == EDIT_ASKING);
+    for (size_t i = 0; i < a->count && a->error == GS_E_OK; i++) {
+        e->outcomes[i].version = a->results[i].version;
+        e->outcomes[i].unchanged = a->results[i].unchanged;
+    }
+    if (a->error != GS_E_OK) {
+        refuse_put(e, a->error, &a->why);
+    } else if (e->dry_run) {
+        answer(e, 200, true, NULL);
+        edit_free(e);
+    } else {
+        /* Even if nothing changed: a former edit may be in memory only, because the disk was
+         * full. */
+        commit(e);
+    }
+    next_edit(n);
+}
+
+static void
+ask(struct edit *e, struct gossip_op *ops)
+{
+    struct gossip_ask *a = gs_arena_zalloc(&e->arena, sizeof(*a));
+
+    a->edit = e;
+    a->ops = ops;
+    a->count = e->object_count + e->delete_count;
+    a->results = gs_arena_zalloc(&e->arena, a->count * sizeof(*a->results));
+    a->call.run = e->dry_run ? look_up : put;
+    a->call.done = on_asked;
+    e->state = EDIT_ASKING;
+    gossip_loop_call(e->node->gossip, &a->call);
+}
+
+/* ---- its turn ---- */
+
+/* It has come: the edit is checked, and either answered and gone, or the core is asked. */
+static void
+begin(struct edit *e)
+{
+    const char *hint;
+    const char *why = node_refuses(e->node, &hint);
     struct gossip_op *ops;
 
+    if (why) { /* it began to stop while others had their turn */
+        admin_error(take_call(e), 503, "GS0503", hint, "node %s %s", e->node->config->node, why);
+        edit_free(e);
+        return;
+    }
+    if (e->plan && e->problems.errors == 0)
+        e->plan(e);
     if (e->problems.errors > 0 || !is_countable(e)) {
         refuse(e, 422);
         return;
@@ -310,8 +356,34 @@ edit_run(struct edit *e)
     ops = make_ops(e);
     if (e->problems.errors > 0)
         refuse(e, 422);
-    else if (e->dry_run)
-        dry_run(e, ops);
     else
-        put(e, ops);
+        ask(e, ops);
+}
+
+/* An edit stays in the list until it was answered or written: whatever an answer sets off, nobody's
+ * turn comes twice. */
+static void
+next_edit(struct node *n)
+{
+    while (!gs_list_empty(&n->edits)) {
+        struct edit *e = GS_LIST_ENTRY(n->edits.next, struct edit, link);
+
+        if (e->state == EDIT_ASKING)
+            return;
+        GS_ASSERT(e->state == EDIT_QUEUED);
+        begin(e);
+    }
+}
+
+void
+edit_run(struct edit *e)
+{
+    struct node *n = e->node;
+    bool alone = gs_list_empty(&n->edits);
+
+    GS_ASSERT(e->state == EDIT_NEW);
+    e->state = EDIT_QUEUED;
+    gs_list_push_back(&n->edits, &e->link);
+    if (alone)
+        next_edit(n);
 }

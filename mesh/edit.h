@@ -1,12 +1,13 @@
 /* edit.h - one edit of an operator: what apply, delete and split have in common, from what was
- * asked for to the answer. Control thread.
+ * asked for to the answer. Control thread, but for gossip_put.
  *
  *     objects, deletes ─▶ model_check_change ─▶ policy_encode ─▶ gossip_put ─▶ node_commit ─▶ 200
  *                               │ 422, 404           │ 422         │ 409, 404       │ 500 not saved
  *                               └────────────────────┴─────────────┴ nothing was changed
  *
- * All of it is one transaction. An edit outlives its call: when the answer's deadline comes before
- * every worker has taken the change up, the caller is told so and the edit ends later. */
+ * All of it is one transaction. Edits of one node take turns up to gossip_put: each is checked
+ * against what the one before it left. An edit outlives its call: when the answer's deadline comes
+ * before every worker has taken the change up, the caller is told so and the edit ends later. */
 #pragma once
 
 #include <gossamer/loop.h>
@@ -21,12 +22,23 @@ struct edit_outcome { /* of one object or delete */
     bool unchanged;            /* what is there says the same */
 };
 
+/* NEW ──edit_run──▶ QUEUED ──its turn──▶ ASKING (the core) ──written──▶ COMMITTING ─▶ freed
+ *  └──▶ freed         └──▶ refused, freed  └──▶ refused or told, freed              */
+enum edit_state { EDIT_NEW, EDIT_QUEUED, EDIT_ASKING, EDIT_COMMITTING };
+
 struct edit {
     struct node *node;
+    struct gs_list link; /* of node->edits, up to COMMITTING */
+    enum edit_state state;
     struct admin_call *call; /* NULL once it was answered */
     struct gs_arena arena;
     struct manifest manifest; /* objects of files, and what was skipped in them */
     struct gs_problems problems;
+
+    /* Fills in what follows when its turn comes, from what the model is by then; NULL: that is
+     * done already. */
+    void (*plan)(struct edit *e);
+    void *plan_arg;
 
     /* what is asked for */
     const struct policy_object *const *objects; /* to write; validated */
@@ -43,7 +55,6 @@ struct edit {
     struct edit_outcome *outcomes; /* objects, then deletes */
     uint64_t started_ns;
     struct node_commit commit;
-    bool committing;
     struct gs_timer deadline;
 };
 

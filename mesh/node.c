@@ -1,24 +1,23 @@
-/* node.c - wires the record store, the model and the proxy; the only file that sees all three.
+/* node.c - wires the core, the model and the proxy; the only file that sees gossip and proxy both.
  *
- *   start   config ─▶ lock ─▶ key, node.state ─▶ store ◀─ mesh.state ─▶ model ─▶ snapshot
- *           ─▶ workers, admin, health checks
- *   change  store ──events──▶ model ──flush──▶ publish ─▶ workers adopt   (node_commit)
- *                                 └─▶ persist                └─▶ the operator's answer
- *   stop    SIGTERM ─▶ proxy drains ─▶ state saved ─▶ admin, health closed ─▶ loop ends */
+ *   start   config ─▶ lock ─▶ keys, node.state ─▶ sockets ─▶ core ◀─ mesh.state ─▶ model
+ *           ─▶ snapshot ─▶ workers, admin ─▶ gossip thread ─▶ health checks
+ *   change  core ──events──▶ node_records.c ─▶ model ─▶ snapshot ─▶ workers, mesh.state
+ *   stop    SIGTERM (or leave: the mesh is told) ─▶ proxy drains ─▶ state saved ─▶ admin closed
+ *           ─▶ gossip thread ends ─▶ health checks closed ─▶ loop ends
+ *
+ * Until the gossip thread is started the core is this thread's; afterwards it is reached by
+ * gossip_loop_call() and heard through on_event() alone. */
 #include "mesh/node.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <gossamer/alloc.h>
-#include <gossamer/gossip.h>
+#include <gossamer/gossip_loop.h>
 #include <gossamer/log.h>
 #include <gossamer/proxy.h>
 #include <gossamer/seal.h>
@@ -26,14 +25,19 @@
 #include <gossamer/work.h>
 
 #include "mesh/admin.h"
+#include "mesh/advertise.h"
 #include "mesh/config/config.h"
 #include "mesh/health.h"
+#include "mesh/journal.h"
+#include "mesh/keys.h"
+#include "mesh/node_dir.h"
 #include "mesh/node_run.h"
+#include "mesh/node_services.h"
 #include "mesh/port_owner.h"
+#include "mesh/roster.h"
 #include "mesh/state.h"
 
-#define REAP_MS 100
-#define TICK_MS 10000 /* tombstones are kept for hours */
+#define LEAVE_POLL_MS 20
 
 struct running { /* a node and what only its start and stop need */
     struct node node;
@@ -41,17 +45,28 @@ struct running { /* a node and what only its start and stop need */
     struct admin *admin;
     struct health *health;
     struct seal_key *key;
+    struct seal_ring keys; /* the core borrows it */
     struct gs_signal *term, *interrupt, *hangup;
-    struct gs_timer reap; /* armed while old roots live */
-    struct gs_timer tick;
-    struct gs_timer adopt; /* armed while commits wait for workers */
     struct gs_timer sample;
-    struct gs_list commits;  /* saved, not yet adopted */
     struct state_file state; /* of mesh.state, kept while unknown frames must be kept */
-    uint64_t boot;
+    struct gossip *core;     /* until it is handed to its thread */
+    struct gossip_sockets sockets;
+    struct gossip_call leave;
+    struct gs_timer leave_timer;
+    bool left; /* the others were told */
+    void (*on_left)(void *arg);
+    void *on_left_arg;
     int lock_fd;
-    bool announced;
 };
+
+static const char *const phase_names[] = { "CLOSED", "READY", "DRAINING" };
+static const uint32_t phase_moves[] = {
+    [NODE_CLOSED] = GS_FSM_BIT(NODE_READY) | GS_FSM_BIT(NODE_DRAINING),
+    [NODE_READY] = GS_FSM_BIT(NODE_DRAINING),
+    [NODE_DRAINING] = 0,
+};
+static const struct gs_fsm_def phase_def = { "node", phase_names, phase_moves,
+                                             GS_COUNT(phase_names) };
 
 uint64_t
 node_wall_ms(void)
@@ -68,194 +83,51 @@ running_of(struct node *n)
     return GS_CONTAINER(n, struct running, node);
 }
 
-/* ---- the state directory ---- */
-
-static gs_err
-make_dirs(const char *path, struct gs_why *why)
+const char *
+node_refuses(const struct node *n, const char **hint)
 {
-    char part[4096];
-    size_t len = strlen(path);
-
-    if (len >= sizeof(part))
-        return gs_refuse(why, GS_E_INVALID, "state_dir is too long: %s", path);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0700) != 0 && errno != EEXIST)
-            return gs_refuse(why, GS_E_IO,
-                             "cannot make %s: %s; set state_dir to a directory you may write", part,
-                             strerror(errno));
+    switch ((enum node_phase)n->phase.state) {
+    case NODE_READY:
+        return NULL;
+    case NODE_CLOSED:
+        *hint = "apply it at a node that is ready, or when `gossamer check` says that this one is";
+        return "does not know the policy of the mesh yet and takes no changes: no node that knows "
+               "it has answered";
+    case NODE_DRAINING:
+        *hint = "apply it at another node, or here after its restart";
+        return "is shutting down and takes no changes";
     }
-    return GS_E_OK;
+    GS_UNREACHABLE("node phase");
 }
 
-/* One process per state_dir: the lock holds its pid for the message of the next one. */
-static gs_err
-lock_dir(struct running *r, const char *dir, struct gs_why *why)
-{
-    char path[4096];
-    char pid[32] = "";
-    ssize_t n;
+/* ---- what the core tells ---- */
 
-    snprintf(path, sizeof(path), "%s/lock", dir);
-    r->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (r->lock_fd < 0)
-        return gs_refuse(why, GS_E_IO, "cannot open %s: %s", path, strerror(errno));
-    if (flock(r->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        n = read(r->lock_fd, pid, sizeof(pid) - 1);
-        if (n > 0 && pid[n - 1] == '\n')
-            pid[n - 1] = '\0';
-        return gs_refuse(
-            why, GS_E_IN_USE,
-            "state_dir %s is held by another gossamer (pid %s); stop it or set another "
-            "state_dir",
-            dir, pid[0] ? pid : "unknown");
-    }
-    n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (ftruncate(r->lock_fd, 0) != 0 || pwrite(r->lock_fd, pid, (size_t)n, 0) != n)
-        return gs_refuse(why, GS_E_IO, "cannot write %s: %s", path, strerror(errno));
-    return GS_E_OK;
-}
-
-/* node.state: a boot number above every former one, even when the disk was lost. */
 static void
-start_boot(struct running *r, const char *dir, struct state_node *last, struct gs_why *why)
+note_opened(struct node *n, const struct gossip_event *e)
 {
-    struct state_file file = { 0 };
-    struct state_writer w;
-    struct gs_slice bytes;
-    uint64_t wall = node_wall_ms();
-    gs_err e = state_load(dir, "node.state", STATE_NODE, wall, &file, why);
-
-    *last = (struct state_node){ 0 };
-    if (e == GS_E_OK)
-        e = state_read_node(&file, last, why);
-    if (e != GS_E_OK && e != GS_E_NOT_FOUND)
-        LOG_WARN("state.set_aside", "file=node.state why=\"%s\"", why->text);
-    state_file_fini(&file);
-    r->boot = last->boot + 1 > wall ? last->boot + 1 : wall;
-    last->boot = r->boot;
-    state_writer_init(&w, STATE_NODE);
-    state_put_node(&w, last);
-    e = state_end(&w, &bytes);
-    if (e == GS_E_OK)
-        e = state_save(dir, "node.state", bytes, why);
-    state_writer_fini(&w);
-    /* A full disk must not keep the last known mesh from being served: the clock alone makes the
-     * next boot number higher. */
-    if (e != GS_E_OK)
-        LOG_ERROR("state.not_saved", "file=node.state why=\"%s\"", why->text);
+    if (e->type != GOSSIP_EVENT_OPENED || !gs_fsm_is(&n->phase, NODE_CLOSED))
+        return;
+    gs_fsm_move(&n->phase, NODE_READY);
 }
 
 static void
-save_boot(struct running *r)
+on_event(void *arg, const struct gossip_event *e)
 {
-    struct state_node s = { .boot = r->boot, .hlc = gossip_hlc(r->node.gossip) };
-    struct state_writer w;
-    struct gs_slice bytes;
-    struct gs_why why = { "" };
+    struct running *r = arg;
 
-    state_writer_init(&w, STATE_NODE);
-    state_put_node(&w, &s);
-    if (state_end(&w, &bytes) != GS_E_OK ||
-        state_save(r->node.config->state_dir, "node.state", bytes, &why) != GS_E_OK)
-        LOG_ERROR("state.not_saved", "file=node.state why=\"%s\"", why.text);
-    state_writer_fini(&w);
-}
-
-/* ---- records ---- */
-
-static void
-on_record(struct node *n, const struct gossip_record *r)
-{
-    struct gs_why why = { "" };
-    struct model_record m = { .kind = r->kind,
-                              .key = r->key,
-                              .value = r->value,
-                              .deleted = r->tombstone,
-                              .version = r->version,
-                              .born_hlc = r->born_hlc,
-                              .transaction = r->transaction,
-                              .transaction_count = r->transaction_count,
-                              .hash = r->hash };
-
-    if (model_on_record(n->model, &m, &why) != GS_E_OK)
-        LOG_WARN("policy.rejected", "key=%.*s why=\"%s\"", GS_SLICE_FMT(r->key), why.text);
+    note_opened(&r->node, e);
+    node_records_on_event(r->node.records, e);
 }
 
 static void
-on_transaction(struct node *n, const struct gossip_transaction *t)
-{
-    struct model_member members[APPLY_OBJECTS_MAX];
-    size_t count = t->count < APPLY_OBJECTS_MAX ? t->count : APPLY_OBJECTS_MAX;
-
-    for (size_t i = 0; i < count; i++)
-        members[i] = (struct model_member){ t->members[i].key, t->members[i].version };
-    model_on_transaction(n->model, t->id, members, count);
-}
-
-static void
-drain_events(struct node *n)
+drain_restored(struct running *r)
 {
     struct gossip_event e;
 
-    while (gossip_next_event(n->gossip, &e)) {
-        switch (e.type) {
-        case GOSSIP_EVENT_RECORD:
-            on_record(n, &e.record);
-            break;
-        case GOSSIP_EVENT_TRANSACTION:
-            on_transaction(n, &e.transaction);
-            break;
-        case GOSSIP_EVENT_CONFLICT:
-            LOG_WARN("policy.conflict", "key=%.*s", GS_SLICE_FMT(e.key));
-            break;
-        case GOSSIP_EVENT_REFUSED:
-        case GOSSIP_EVENT_CLOCK_AHEAD:
-        case GOSSIP_EVENT_BELOW_FLOOR:
-            LOG_WARN("record.refused", "key=%.*s ahead_ms=%" PRIu64, GS_SLICE_FMT(e.key),
-                     e.ahead_ms);
-            break;
-        }
+    while (gossip_next_event(r->core, &e)) {
+        note_opened(&r->node, &e);
+        node_records_on_restored(r->node.records, &e);
     }
-}
-
-static void
-reap_later(struct running *r)
-{
-    if (!gs_timer_armed(&r->reap))
-        gs_loop_arm(r->node.loop, &r->reap, REAP_MS);
-}
-
-static uint64_t
-flush_model(struct node *n)
-{
-    struct model_flushed f = model_flush(n->model);
-
-    if (f.seq > 0)
-        reap_later(running_of(n));
-    return f.seq > 0 ? f.seq : snapshot_current(n->hub)->seq;
-}
-
-static void
-build_state(void *arg, struct state_writer *w)
-{
-    struct running *r = arg;
-    struct gossip_cursor cursor = { 0 };
-    struct gossip_frame frame;
-    struct gs_buf buf;
-    size_t at = 0;
-
-    while (gossip_next_frame(r->node.gossip, &cursor, &frame))
-        state_put(w, frame.kind, frame.bytes);
-    gs_buf_init(&buf, OBJECT_BYTES_MAX * 2);
-    while (model_next_frame(r->node.model, &at, &buf))
-        state_put(w, MODEL_FRAME_ACTIVE, gs_buf_slice(&buf));
-    gs_buf_fini(&buf);
-    for (size_t i = 0; i < r->state.count; i++) /* of a newer version: kept as they are */
-        state_put(w, r->state.frames[i].kind, r->state.frames[i].bytes);
 }
 
 static void
@@ -267,8 +139,7 @@ restore_frame(struct running *r, const struct state_frame *f, size_t *unknown)
     if (f->kind == MODEL_FRAME_ACTIVE)
         e = model_restore(r->node.model, f->bytes, &why);
     else
-        e = gossip_restore(r->node.gossip, r->node.loop->now_ms, node_wall_ms(), f->kind, f->bytes,
-                           &why);
+        e = gossip_restore(r->core, r->node.loop->now_ms, node_wall_ms(), f->kind, f->bytes, &why);
     if (e == GS_E_UNSUPPORTED)
         r->state.frames[(*unknown)++] = *f;
     else if (e != GS_E_OK)
@@ -283,86 +154,15 @@ restore(struct running *r)
     gs_err e = state_load(r->node.config->state_dir, "mesh.state", STATE_MESH, node_wall_ms(),
                           &r->state, &why);
 
-    if (e != GS_E_OK) {
-        if (e != GS_E_NOT_FOUND)
-            LOG_WARN("state.set_aside", "file=mesh.state why=\"%s\"", why.text);
-        return;
-    }
-    for (size_t i = 0; i < r->state.count; i++)
+    if (e != GS_E_OK && e != GS_E_NOT_FOUND)
+        LOG_WARN("state.set_aside", "file=mesh.state why=\"%s\"", why.text);
+    for (size_t i = 0; e == GS_E_OK && i < r->state.count; i++)
         restore_frame(r, &r->state.frames[i], &unknown);
     r->state.count = unknown;
-    drain_events(&r->node);
-}
-
-/* ---- commits ---- */
-
-static void
-commits_check(struct running *r)
-{
-    uint64_t adopted = snapshot_adopted_by_all(r->node.hub);
-
-    GS_LIST_EACH_SAFE(n, &r->commits) {
-        struct node_commit *c = GS_LIST_ENTRY(n, struct node_commit, link);
-
-        if (adopted < c->seq)
-            continue;
-        gs_list_remove(&c->link);
-        c->done(c);
-    }
-    if (!gs_list_empty(&r->commits))
-        gs_loop_arm(r->node.loop, &r->adopt, LOOP_TICK_MS);
-}
-
-static void
-on_adopt(struct gs_timer *t)
-{
-    commits_check(GS_CONTAINER(t, struct running, adopt));
-}
-
-static void
-on_saved(struct persist_waiter *w, gs_err e, const char *why)
-{
-    struct node_commit *c = GS_CONTAINER(w, struct node_commit, waiter);
-    struct running *r = running_of(c->node);
-
-    c->saved = e;
-    snprintf(c->why, sizeof(c->why), "%s", why);
-    gs_list_push_back(&r->commits, &c->link);
-    commits_check(r);
-}
-
-void
-node_commit(struct node *n, struct node_commit *c)
-{
-    drain_events(n);
-    c->node = n;
-    c->seq = flush_model(n);
-    c->waiter.done = on_saved;
-    persist_save(n->persist, &c->waiter);
+    drain_restored(r);
 }
 
 /* ---- timers ---- */
-
-static void
-on_reap(struct gs_timer *t)
-{
-    struct running *r = GS_CONTAINER(t, struct running, reap);
-
-    snapshot_reap(r->node.hub);
-    slots_reap(r->node.slots);
-    if (snapshot_live_roots(r->node.hub) > 1)
-        reap_later(r);
-}
-
-static void
-on_tick(struct gs_timer *t)
-{
-    struct running *r = GS_CONTAINER(t, struct running, tick);
-
-    gossip_tick(r->node.gossip, r->node.loop->now_ms);
-    slots_reap(r->node.slots); /* those whose last pooled connection has ended since */
-    gs_loop_arm(r->node.loop, &r->tick, TICK_MS);
-}
 
 static void
 on_sample(struct gs_timer *t)
@@ -370,75 +170,8 @@ on_sample(struct gs_timer *t)
     struct running *r = GS_CONTAINER(t, struct running, sample);
 
     stat_window_sample(r->node.window, &r->node);
+    slots_reap(r->node.slots); /* those whose last pooled connection has ended since */
     gs_loop_arm(r->node.loop, &r->sample, STAT_SAMPLE_MS);
-}
-
-/* ---- services ---- */
-
-static void
-on_health(void *arg, const struct health_check *check, enum health_verdict verdict, const char *why)
-{
-    struct running *r = arg;
-    char addr[GS_ADDR_TEXT];
-
-    LOG_INFO(verdict == HEALTH_UP ? "instance.up" : "instance.down",
-             "service=%s.%s:%u endpoint=%s check=\"%s\"", check->service, check->ns, check->port,
-             gs_addr_text(&check->address, addr), why);
-    if (verdict == HEALTH_NEVER)
-        return;
-    if (model_set_health(r->node.model, gs_slice_str(check->ns), gs_slice_str(check->service),
-                         check->port, &check->address,
-                         verdict == HEALTH_UP ? TIER_HEALTHY : TIER_UNHEALTHY) == GS_E_OK)
-        flush_model(&r->node);
-}
-
-static gs_err
-add_service(struct running *r, const struct config_service *s, struct gs_why *why)
-{
-    struct gs_arena arena;
-    struct model_instance *instances;
-    struct model_service m = { .ns = gs_slice_str(s->ns),
-                               .name = gs_slice_str(s->name),
-                               .port = (uint16_t)s->port,
-                               .protocol = GS_SLICE("http"),
-                               .instance_count = s->instances.count };
-    gs_err e;
-
-    gs_arena_init(&arena, NULL, 0, 4096);
-    instances = gs_arena_zalloc(&arena, (s->instances.count + 1) * sizeof(*instances));
-    m.instances = instances;
-    for (size_t i = 0; i < s->instances.count; i++) {
-        const struct config_labels *labels = &s->instances.items[i].labels;
-        struct policy_pair *pairs = gs_arena_zalloc(&arena, (labels->count + 1) * sizeof(*pairs));
-
-        for (size_t l = 0; l < labels->count; l++)
-            pairs[l] = (struct policy_pair){ gs_slice_str(labels->items[l].name),
-                                             gs_slice_str(labels->items[l].value) };
-        instances[i] =
-            (struct model_instance){ s->instances.items[i].address, pairs, labels->count };
-    }
-    e = model_set_service(r->node.model, &m, why);
-    gs_arena_fini(&arena);
-    return e;
-}
-
-static void
-watch_service(struct running *r, const struct config_service *s)
-{
-    for (size_t i = 0; i < s->instances.count; i++) {
-        const struct config_instance *in = &s->instances.items[i];
-        struct health_check check = { .ns = s->ns,
-                                      .service = s->name,
-                                      .port = (uint16_t)s->port,
-                                      .address = in->address,
-                                      .http = in->health.http,
-                                      .interval_ms = in->health.interval_ms,
-                                      .timeout_ms = in->health.timeout_ms,
-                                      .rise = in->health.rise,
-                                      .fall = in->health.fall };
-
-        health_add(r->health, &check);
-    }
 }
 
 /* ---- stop ---- */
@@ -456,30 +189,30 @@ on_health_closed(void *arg)
 }
 
 static void
+on_gossip_stopped(void *arg)
+{
+    struct running *r = arg;
+
+    node_records_stop(r->node.records);
+    gs_loop_disarm(r->node.loop, &r->sample);
+    health_close(r->health, on_health_closed);
+}
+
+/* Only now: answers that were owed may have needed the core. */
+static void
 on_admin_closed(void *arg)
 {
     struct running *r = arg;
 
     r->admin = NULL;
-    health_close(r->health, on_health_closed);
+    gossip_loop_stop(r->node.gossip, on_gossip_stopped, r);
 }
 
 static void
 on_state_saved(void *arg)
 {
     struct running *r = arg;
-    struct gs_list *l;
 
-    while ((l = gs_list_pop_front(&r->commits))) { /* the workers are gone: they adopt no more */
-        struct node_commit *c = GS_LIST_ENTRY(l, struct node_commit, link);
-
-        c->done(c);
-    }
-    gs_loop_disarm(r->node.loop, &r->reap);
-    gs_loop_disarm(r->node.loop, &r->tick);
-    gs_loop_disarm(r->node.loop, &r->adopt);
-    gs_loop_disarm(r->node.loop, &r->sample);
-    save_boot(r);
     admin_close(r->admin, on_admin_closed, r);
 }
 
@@ -488,7 +221,71 @@ on_drained(void *arg)
 {
     struct running *r = arg;
 
+    node_records_workers_gone(r->node.records);
     persist_drain(r->node.persist, on_state_saved, r);
+}
+
+static void
+drain(struct running *r)
+{
+    if (r->node.proxy)
+        proxy_drain(r->node.proxy, r->node.loop, on_drained, r);
+    else
+        on_drained(r);
+}
+
+/* ---- leaving: before the drain, so that the others stop sending ---- */
+
+static void
+run_left(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
+{
+    struct running *r = GS_CONTAINER(c, struct running, leave);
+
+    (void)now_ms;
+    (void)wall_ms;
+    r->left = gossip_has_left(g);
+}
+
+static void
+run_leave(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
+{
+    gossip_leave(g, now_ms);
+    run_left(c, g, now_ms, wall_ms);
+}
+
+static void
+on_leave(struct gossip_call *c)
+{
+    struct running *r = GS_CONTAINER(c, struct running, leave);
+
+    if (!r->left) {
+        gs_loop_arm(r->node.loop, &r->leave_timer, LEAVE_POLL_MS);
+        return;
+    }
+    r->on_left(r->on_left_arg);
+    drain(r);
+}
+
+static void
+ask_left(struct gs_timer *t)
+{
+    struct running *r = GS_CONTAINER(t, struct running, leave_timer);
+
+    r->leave.run = run_left;
+    gossip_loop_call(r->node.gossip, &r->leave);
+}
+
+void
+node_leave(struct node *n, void (*left)(void *arg), void *arg)
+{
+    struct running *r = running_of(n);
+
+    LOG_INFO("node.leaving", "node=%s", n->config->node);
+    gs_fsm_move(&n->phase, NODE_DRAINING);
+    r->on_left = left;
+    r->on_left_arg = arg;
+    r->leave = (struct gossip_call){ .run = run_leave, .done = on_leave };
+    gossip_loop_call(n->gossip, &r->leave);
 }
 
 static void
@@ -496,7 +293,7 @@ on_term(void *arg, int signum)
 {
     struct running *r = arg;
 
-    if (r->node.draining) {
+    if (gs_fsm_is(&r->node.phase, NODE_DRAINING)) {
         if (signum == SIGINT) { /* a second Ctrl-C means now */
             LOG_WARN("node.stopped", "why=\"second interrupt\"");
             _exit(1);
@@ -504,8 +301,8 @@ on_term(void *arg, int signum)
         return;
     }
     LOG_INFO("node.draining", "signal=%d", signum);
-    r->node.draining = true;
-    proxy_drain(r->node.proxy, r->node.loop, on_drained, r);
+    gs_fsm_move(&r->node.phase, NODE_DRAINING);
+    drain(r);
 }
 
 /* A terminal that closes, or an operator who expects a reload: neither may cut requests. */
@@ -520,19 +317,20 @@ on_hangup(void *arg, int signum)
 
 /* ---- start ---- */
 
+/* "cannot listen on 127.0.0.1:4140: Address already in use" and who it is, or what to change. */
 static void
 explain_port(const struct gs_addr *addr, const char *key, struct gs_why *why)
 {
-    struct gs_buf out;
+    struct gs_why said = *why;
+    struct gs_buf owner;
 
-    gs_buf_init(&out, sizeof(why->text));
-    gs_buf_put_str(&out, why->text);
-    if (port_owner(addr, &out))
-        gs_buf_printf(&out, " holds it; stop it or set %s", key);
+    gs_buf_init(&owner, sizeof(why->text));
+    if (port_owner(addr, &owner))
+        (void)gs_refuse(why, GS_E_IN_USE, "%.160s: %s holds it; stop it or set %s", said.text,
+                        gs_buf_cstr(&owner), key);
     else
-        gs_buf_printf(&out, "; set %s to another port", key);
-    snprintf(why->text, sizeof(why->text), "%s", gs_buf_cstr(&out));
-    gs_buf_fini(&out);
+        (void)gs_refuse(why, GS_E_IN_USE, "%.160s; set %s to another port", said.text, key);
+    gs_buf_fini(&owner);
 }
 
 static gs_err
@@ -553,13 +351,8 @@ start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why 
                                .seed = gs_rng_seed_from_system() };
     gs_err e = proxy_start(&o, &r->node.proxy, why);
 
-    if (e == GS_E_IN_USE) {
-        size_t len = strlen(why->text);
-
-        if (len + 2 < sizeof(why->text))
-            memcpy(why->text + len, ": ", 3);
+    if (e == GS_E_IN_USE)
         explain_port(&c->proxy.outbound, "proxy.outbound", why);
-    }
     return e;
 }
 
@@ -571,14 +364,16 @@ start_admin(struct running *r, struct gs_why *why)
     gs_err e = admin_start(&o, &r->admin, why);
 
     if (e == GS_E_IN_USE && strstr(why->text, "cannot listen on") &&
-        !strstr(why->text, c->admin.socket)) {
-        size_t len = strlen(why->text);
-
-        if (len + 2 < sizeof(why->text))
-            memcpy(why->text + len, ": ", 3);
+        !strstr(why->text, c->admin.socket))
         explain_port(&c->admin.listen, "admin.listen", why);
-    }
     return e;
+}
+
+/* Without workers, what is published counts as adopted at once. */
+static void
+adopt_here(void *arg, uint32_t worker)
+{
+    (void)snapshot_adopt(arg, worker);
 }
 
 static gs_err
@@ -590,7 +385,6 @@ start_model(struct running *r, uint32_t workers, struct gs_why *why)
                                .zone = gs_slice_str(c->zone ? c->zone : ""),
                                .ns = gs_slice_str(c->ns),
                                .root_ns = gs_slice_str(c->root_namespace) };
-    gs_err e = GS_E_OK;
 
     n->slots = slots_new();
     n->hub = snapshot_hub_new(n->slots, workers);
@@ -599,31 +393,116 @@ start_model(struct running *r, uint32_t workers, struct gs_why *why)
     o.hub = n->hub;
     o.stat_names = n->stat_names;
     n->model = model_new(&o);
-    for (size_t i = 0; i < c->services.count && e == GS_E_OK; i++)
-        e = add_service(r, &c->services.items[i], why);
-    return e;
+    if (c->proxy.mode == CONFIG_PROXY_OFF) {
+        adopt_here(n->hub, 0);
+        snapshot_hub_on_publish(n->hub, adopt_here, n->hub);
+    }
+    return node_services_set(n, why);
+}
+
+/* What this process knows of itself before it speaks to anybody. */
+static gs_err
+start_identity(struct running *r, struct state_node *former, struct gs_why *why)
+{
+    const struct config *c = r->node.config;
+    bool made = false, founded = false;
+    gs_err e;
+
+    if ((e = node_dir_open(c->state_dir, &r->lock_fd, why)) != GS_E_OK ||
+        (e = seal_key_load(c->state_dir, &r->key, &made, why)) != GS_E_OK ||
+        (e = keys_load(c, &r->keys, &founded, why)) != GS_E_OK)
+        return e;
+    if (founded)
+        LOG_INFO("mesh.founded", "node=%s key=%s/%s", c->node, c->state_dir, KEYS_FILE);
+    node_dir_boot(c->state_dir, node_wall_ms(), former);
+    r->node.id = seal_key_id(r->key);
+    return GS_E_OK;
 }
 
 static gs_err
-start_store(struct running *r, struct gs_why *why)
+start_sockets(struct running *r, struct gs_why *why)
 {
-    const char *dir = r->node.config->state_dir;
-    struct state_node last;
-    struct gossip_options o = { 0 };
-    bool made = false;
+    const struct config *c = r->node.config;
+    char address[GS_ADDR_TEXT];
+    const char *how;
+    gs_err e = gossip_sockets_open(&c->gossip.bind, &r->sockets, why);
+
+    if (e == GS_E_IN_USE)
+        explain_port(&c->gossip.bind, "gossip.bind", why);
+    if (e != GS_E_OK)
+        return e;
+    r->node.gossip_addr = advertise_find(c, &how);
+    if (r->node.gossip_addr.port == 0)
+        r->node.gossip_addr.port = r->sockets.bound.port;
+    LOG_INFO("gossip.address", "address=%s how=%s keys=%zu",
+             gs_addr_text(&r->node.gossip_addr, address), how, r->keys.count);
+    return GS_E_OK;
+}
+
+static void
+make_core(struct running *r, const struct state_node *former)
+{
+    const struct config *c = r->node.config;
+    struct gs_buf about;
+
+    gs_buf_init(&about, GOSSIP_ABOUT_MAX);
+    roster_about(c, &about);
+    r->core = gossip_new(&(struct gossip_options){ .self = r->node.id,
+                                                   .hlc = former->hlc,
+                                                   .boot = former->boot,
+                                                   .name = gs_slice_str(c->node),
+                                                   .address = r->node.gossip_addr,
+                                                   .about = gs_buf_slice(&about),
+                                                   .keys = &r->keys,
+                                                   .session = gs_rng_seed_from_system(),
+                                                   .seed = gs_rng_seed_from_system() });
+    gs_buf_fini(&about);
+}
+
+/* All that can be said before the mesh is asked: the core, and what mesh.state remembers. */
+static gs_err
+start_store(struct running *r, uint32_t workers, struct gs_why *why)
+{
+    const struct config *c = r->node.config;
+    struct node *n = &r->node;
+    struct state_node former;
     gs_err e;
 
-    if ((e = make_dirs(dir, why)) != GS_E_OK || (e = lock_dir(r, dir, why)) != GS_E_OK ||
-        (e = seal_key_load(dir, &r->key, &made, why)) != GS_E_OK)
+    if ((e = start_identity(r, &former, why)) != GS_E_OK || (e = start_sockets(r, why)) != GS_E_OK)
         return e;
-    start_boot(r, dir, &last, why);
-    r->node.id = seal_key_id(r->key);
-    o.self = r->node.id;
-    o.hlc = last.hlc;
-    o.boot = r->boot;
-    r->node.gossip = gossip_new(&o);
-    r->node.persist = persist_new(r->node.loop, dir, build_state, r);
+    gs_loop_clock(n->loop); /* the disk took its time */
+    make_core(r, &former);
+    n->journal = journal_new();
+    n->members = roster_new(&(struct roster_options){ n->id, gs_slice_str(c->node), n->journal });
+    n->records = node_records_new(n);
+    if ((e = start_model(r, workers, why)) != GS_E_OK)
+        return e;
+    restore(r);
+    n->persist =
+        persist_new(&(struct persist_options){ n, former.boot, r->state.frames, r->state.count });
+    gossip_join(r->core, n->loop->now_ms, c->gossip.join.items, c->gossip.join.count);
+    drain_restored(r); /* a node that founds a mesh is open from here on */
+    if (gs_fsm_is(&n->phase, NODE_CLOSED))
+        LOG_INFO("node.closed", "node=%s why=\"the policy of the mesh is not known here yet\"",
+                 c->node);
+    (void)node_records_flush(n->records);
     return GS_E_OK;
+}
+
+static void
+start_gossip(struct running *r, bool one_thread)
+{
+    struct gossip_loop_options o = { .core = r->core,
+                                     .sockets = r->sockets,
+                                     .control = r->node.loop,
+                                     .shared = one_thread ? r->node.loop : NULL,
+                                     .on_event = on_event,
+                                     .arg = r,
+                                     .seed = gs_rng_seed_from_system() };
+
+    r->core = NULL;
+    r->sockets = (struct gossip_sockets){ -1, -1, { 0 } };
+    r->node.gossip = gossip_loop_start(&o);
 }
 
 static void
@@ -632,10 +511,16 @@ free_all(struct running *r)
     struct node *n = &r->node;
 
     proxy_free(n->proxy);
+    gossip_loop_free(n->gossip);
     gs_loop_free(n->loop);
     persist_free(n->persist);
+    node_records_free(n->records);
     model_free(n->model);
-    gossip_free(n->gossip);
+    roster_free(n->members);
+    journal_free(n->journal);
+    gossip_free(r->core);
+    gossip_sockets_close(&r->sockets);
+    seal_ring_wipe(&r->keys);
     state_file_fini(&r->state);
     snapshot_hub_free(n->hub);
     slots_free(n->slots);
@@ -651,14 +536,21 @@ free_all(struct running *r)
 static void
 announce(struct running *r, uint32_t workers)
 {
-    const struct config *c = r->node.config;
-    char outbound[GS_ADDR_TEXT], admin[GS_ADDR_TEXT], id[GS_ID_TEXT];
-    struct gs_addr o = proxy_outbound_addr(r->node.proxy);
+    const struct node *n = &r->node;
+    const struct config *c = n->config;
+    char outbound[GS_ADDR_TEXT] = "off";
+    char admin[GS_ADDR_TEXT], gossip[GS_ADDR_TEXT], id[GS_ID_TEXT];
     struct gs_addr a = admin_addr(r->admin);
+    struct gs_addr o;
 
-    LOG_INFO("node.started", "node=%s id=%s outbound=%s admin=%s socket=%s workers=%u services=%zu",
-             c->node, gs_id_text(&r->node.id, id), gs_addr_text(&o, outbound),
-             gs_addr_text(&a, admin), c->admin.socket, workers, c->services.count);
+    if (n->proxy) {
+        o = proxy_outbound_addr(n->proxy);
+        (void)gs_addr_text(&o, outbound);
+    }
+    LOG_INFO("node.started",
+             "node=%s id=%s outbound=%s admin=%s socket=%s gossip=%s workers=%u services=%zu",
+             c->node, gs_id_text(&n->id, id), outbound, gs_addr_text(&a, admin), c->admin.socket,
+             gs_addr_text(&n->gossip_addr, gossip), workers, c->services.count);
 }
 
 static void
@@ -669,10 +561,7 @@ start_watching(struct running *r)
     r->term = gs_signal_watch(n->loop, SIGTERM, on_term, r);
     r->interrupt = gs_signal_watch(n->loop, SIGINT, on_term, r);
     r->hangup = gs_signal_watch(n->loop, SIGHUP, on_hangup, r);
-    r->health = health_new(n->loop, r->h1, on_health, r);
-    for (size_t i = 0; i < n->config->services.count; i++)
-        watch_service(r, &n->config->services.items[i]);
-    gs_loop_arm(n->loop, &r->tick, TICK_MS);
+    r->health = node_services_watch(n, r->h1);
     gs_loop_arm(n->loop, &r->sample, STAT_SAMPLE_MS);
     stat_window_sample(n->window, n);
 }
@@ -683,16 +572,16 @@ running_new(const struct config *c)
     struct running *r = gs_zalloc(sizeof(*r));
 
     r->lock_fd = -1;
+    r->sockets = (struct gossip_sockets){ -1, -1, { 0 } };
     r->node.config = c;
     r->node.loop = gs_loop_new("control", gs_rng_seed_from_system());
     r->node.started_ms = r->node.loop->now_ms;
     r->node.window = stat_window_new();
+    gs_fsm_init(&r->node.phase, &phase_def, NODE_CLOSED);
+    gs_list_init(&r->node.edits);
     r->h1 = h1_pool_new();
-    gs_list_init(&r->commits);
-    gs_timer_init(&r->reap, on_reap);
-    gs_timer_init(&r->tick, on_tick);
-    gs_timer_init(&r->adopt, on_adopt);
     gs_timer_init(&r->sample, on_sample);
+    gs_timer_init(&r->leave_timer, ask_left);
     return r;
 }
 
@@ -711,44 +600,41 @@ check_descriptors(struct gs_why *why)
                      (unsigned long long)l.rlim_cur, DESCRIPTORS_MIN);
 }
 
+/* Handles of those who were started are on the loop: they close before it is freed. */
+static gs_err
+give_up(struct running *r, gs_err e)
+{
+    if (r->admin)
+        admin_close(r->admin, (void (*)(void *))gs_loop_stop, r->node.loop);
+    else
+        gs_loop_stop(r->node.loop);
+    gs_loop_run(r->node.loop);
+    free_all(r);
+    return e;
+}
+
 gs_err
 node_run(const struct config *c, const struct node_run_options *o, struct gs_why *why)
 {
+    bool serves = c->proxy.mode == CONFIG_PROXY_ON;
+    uint32_t workers = serves ? o->workers : 1;
     struct running *r;
     gs_err e = check_descriptors(why);
 
     if (e != GS_E_OK)
         return e;
     r = running_new(c);
-
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of that write */
-    if ((e = start_store(r, why)) != GS_E_OK || (e = start_model(r, o->workers, why)) != GS_E_OK)
-        goto failed;
-    restore(r);
-    flush_model(&r->node);
-    if ((e = start_admin(r, why)) != GS_E_OK)
-        goto failed;
-    if ((e = start_proxy(r, o->workers, o->one_thread, why)) != GS_E_OK) {
-        /* Its listeners have handles on the loop: let them close before the loop is freed. */
-        admin_close(r->admin, (void (*)(void *))gs_loop_stop, r->node.loop);
-        gs_loop_run(r->node.loop);
-        gs_loop_free(r->node.loop);
-        r->node.loop = NULL;
-        goto failed_closed;
-    }
+    if ((e = start_store(r, workers, why)) != GS_E_OK || (e = start_admin(r, why)) != GS_E_OK ||
+        (serves && (e = start_proxy(r, workers, o->one_thread, why)) != GS_E_OK))
+        return give_up(r, e);
+    start_gossip(r, o->one_thread);
     start_watching(r);
-    r->node.ready = true;
-    announce(r, o->workers);
+    announce(r, serves ? workers : 0);
     gs_trim();
     gs_loop_run(r->node.loop);
     LOG_INFO("node.stopped", "node=%s", c->node);
     free_all(r);
     return GS_E_OK;
-failed:
-    gs_loop_stop(r->node.loop);
-    gs_loop_run(r->node.loop);
-failed_closed:
-    free_all(r);
-    return e;
 }

@@ -3,15 +3,21 @@
 
 #include <stdio.h>
 
+#include <gossamer/fsm.h>
 #include <gossamer/model.h>
 
 #include "mesh/persist.h"
 
 struct config;
-struct gossip;
-struct gossip_op;
-struct gossip_put_result;
+struct gossip_event;
+struct gossip_loop;
+struct journal;
+struct roster;
 struct proxy;
+
+/* CLOSED ──policy is known (GOSSIP_EVENT_OPENED)──▶ READY ──SIGTERM──▶ DRAINING
+ *    └──────────────────────────SIGTERM────────────────────────────────▲       */
+enum node_phase { NODE_CLOSED, NODE_READY, NODE_DRAINING };
 
 struct node {
     const struct config *config;
@@ -20,16 +26,30 @@ struct node {
     struct snapshot_hub *hub;
     struct stat_names *stat_names;
     struct model *model;
-    struct gossip *gossip;
+    struct gossip_loop *gossip; /* the core is on its thread: gossip_loop_call() */
+    struct roster *members;     /* mesh/roster.h */
+    struct journal *journal;
+    struct node_records *records;
     struct persist *persist;
-    struct proxy *proxy;
+    struct proxy *proxy; /* NULL: proxy.mode is off */
     struct stat_window *window;
     struct gs_id id;
-    uint64_t started_ms; /* monotonic */
-    bool ready, draining;
+    struct gs_addr gossip_addr; /* where others reach it */
+    uint64_t started_ms;        /* monotonic */
+    struct gs_fsm phase;        /* enum node_phase */
+    struct gs_list edits;       /* edit.c's: the first is being checked and put */
 };
 
 uint64_t node_wall_ms(void);
+/* May it take an operator's change? NULL: yes. Otherwise the reason, a sentence about this node
+ * without its subject ("is shutting down"), and *hint what to do. */
+const char *node_refuses(const struct node *n, const char **hint);
+/* Say goodbye to the mesh: what this node says of itself is withdrawn. left(arg) when the others
+ * were told, a second later at the most; then it stops, as after SIGTERM. Not while it is stopping
+ * already (NODE_DRAINING). */
+void node_leave(struct node *n, void (*left)(void *arg), void *arg);
+
+/* ---- node_records.c: from the core's events to the model, the workers and the disk ---- */
 
 /* One write of an operator, from the store to every worker and the disk. */
 struct node_commit {
@@ -42,9 +62,22 @@ struct node_commit {
     void (*done)(struct node_commit *c);
 };
 
-/* What the store took (or restored) reaches the model, a new snapshot is published, the state goes
- * to disk, and c->done is called when both are through. */
+struct node_records;
+struct node_records *node_records_new(struct node *n);
+void node_records_free(struct node_records *r);
+/* What the core has told: a record, a transaction, a node. Published at once when it has been
+ * quiet, FLUSHES_PER_S times a second otherwise; in mesh.state within PERSIST_SOON_MS. */
+void node_records_on_event(struct node_records *r, const struct gossip_event *e);
+/* While starting: publish nothing and save nothing; mesh.state holds it already. */
+void node_records_on_restored(struct node_records *r, const struct gossip_event *e);
+/* Publish what the model has become. Returns the seq that shows it. */
+uint64_t node_records_flush(struct node_records *r);
+/* The events of what the store took were delivered: a new snapshot is published, the state goes to
+ * disk, and c->done is called when both are through. */
 void node_commit(struct node *n, struct node_commit *c);
+/* The workers are gone and adopt no more: commits wait for the disk alone from now on. */
+void node_records_workers_gone(struct node_records *r);
+void node_records_stop(struct node_records *r); /* no timer is armed any more */
 
 /* ---- stat_window.c: sums now and some seconds ago, for rates and recent quantiles ---- */
 struct stat_sum;

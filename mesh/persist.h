@@ -1,15 +1,20 @@
 /* persist.h - mesh.state on disk: one write at a time, each with everything that was asked for
- * before it began. Control thread; the disk is touched on the thread pool. */
+ * before it began. Control thread; the store is read on its own, the disk touched on the pool.
+ *
+ *     IDLE ──save──▶ FREEZING ──the store, held──▶ WRITING ──on disk──▶ IDLE ──drain──▶ CLOSED
+ *                    (gossip thread, a call)            (pool)
+ *
+ * node.state is written along when the boot number rose, and with the last write. */
 #pragma once
 
 #include <gossamer/err.h>
 #include <gossamer/loop.h>
 
-struct state_writer;
-struct persist;
+#define PERSIST_SOON_MS 500 /* between writes that nobody waits for */
 
-/* Fill the writer with what the file should hold now. */
-typedef void (*persist_build_cb)(void *arg, struct state_writer *w);
+struct node;
+struct persist;
+struct state_frame;
 
 struct persist_waiter {
     struct gs_list link;
@@ -17,10 +22,18 @@ struct persist_waiter {
     void (*done)(struct persist_waiter *w, gs_err e, const char *why);
 };
 
-struct persist *persist_new(struct gs_loop *loop, const char *dir, persist_build_cb build,
-                            void *arg);
-void persist_save(struct persist *p, struct persist_waiter *w); /* w NULL: nobody waits */
-/* Calls drained (once) when nothing is being written any more. */
+struct persist_options {
+    struct node *node;              /* its loop, gossip, model and state_dir are used */
+    uint64_t boot;                  /* that node.state names */
+    const struct state_frame *kept; /* of a newer version, written back as they are; borrowed */
+    size_t kept_count;
+};
+
+struct persist *persist_new(const struct persist_options *o);
+void persist_free(struct persist *p); /* nothing is under way; NULL is fine */
+void persist_save(struct persist *p, struct persist_waiter *w);
+/* Nobody waits: within PERSIST_SOON_MS, together with what else comes meanwhile. */
+void persist_soon(struct persist *p);
+/* A last write, of both files, then drained(arg), once. What is asked for later is not done. */
 void persist_drain(struct persist *p, void (*drained)(void *arg), void *arg);
-void persist_free(struct persist *p); /* not busy */
 uint64_t persist_failures(const struct persist *p);

@@ -147,7 +147,7 @@ proxy_free(struct proxy *p)
 void
 proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum)
 {
-    for (uint32_t i = 0; i < p->opts.workers; i++) {
+    for (uint32_t i = 0; p && i < p->opts.workers; i++) {
         const struct stat_cell *c = stat_table_peek(p->workers[i]->stats, cell);
 
         if (c)
@@ -185,7 +185,7 @@ void
 proxy_counters(const struct proxy *p, struct proxy_counters *out)
 {
     *out = (struct proxy_counters){ 0 };
-    for (uint32_t i = 0; i < p->opts.workers; i++)
+    for (uint32_t i = 0; p && i < p->opts.workers; i++)
         add_counters(out, &p->workers[i]->counters);
 }
 
@@ -194,7 +194,7 @@ proxy_ewma_us(const struct proxy *p, uint32_t slot)
 {
     uint64_t most = 0;
 
-    for (uint32_t i = 0; i < p->opts.workers; i++) {
+    for (uint32_t i = 0; p && i < p->opts.workers; i++) {
         const struct endpoint_state *at =
             atomic_load_explicit(&p->workers[i]->endpoints[slot], memory_order_acquire);
         uint64_t us = at ? read_counter(&at->ewma_us) : 0;

@@ -41,6 +41,7 @@ FOLDERS = (  # first match wins
 # module interfaces for as long as no such file exists; every other header is vocabulary.
 INTERFACES = {
     'gossip.h': 'gossip',
+    'gossip_loop.h': 'gossip',
     'proxy.h': 'proxy',
     'h1.h': 'proxy',
     'h2.h': 'proxy',

@@ -63,6 +63,7 @@
 #define APPLY_OBJECTS_MAX 256
 #define OBJECT_BYTES_MAX (64 * 1024)
 #define PROBLEMS_MAX 200
+#define JOURNAL_MAX 256 /* lines about the mesh that are kept for `events` */
 
 /* ---- documents (YAML, JSON) ---- */
 #define TREE_DEPTH_MAX 64
@@ -82,9 +83,49 @@
 #define RECORD_GENERATION_MAX (UINT64_C(1) << 48)
 #define RECORD_GENERATION_JUMP 1000000 /* above the stored one: nobody edits that often */
 #define TOMBSTONE_KEPT_MS (24 * 3600 * UINT64_C(1000)) /* longer than an ordinary partition */
+#define TOMBSTONE_QUIET_MS (TOMBSTONE_KEPT_MS / 2) /* this old, it is in digests no more */
 #define TOMBSTONES_MIN 1024   /* kept at once, or as many as there are records */
 #define GOSSIP_NOTICES_MAX 64 /* events that may be dropped, and then are counted */
 #define HLC_AHEAD_MS 60000    /* another's clock moves ours by no more */
+
+/* ---- membership and packets (reference/gossip 6) ---- */
+#define GOSSIP_NAME_MAX 253
+#define GOSSIP_ABOUT_MAX 512
+#define GOSSIP_SEEDS_MAX 64
+#define GOSSIP_KEYS_MAX 16        /* of a ring; a change of keys needs two */
+#define MEMBERS_MAX 16384         /* the next is refused and counted */
+#define PACKET_BYTES_MAX 1200     /* UDP payload: passes any tunnel unfragmented */
+#define FRAME_BYTES_MAX (1u << 20) /* of a stream: claims about MEMBERS_MAX fit */
+#define PROBE_MS 1000
+#define PROBE_TIMEOUT_MS 500      /* longest wait for a direct answer at good health */
+#define PROBE_TIMEOUT_MIN_MS 20
+#define PROBE_HELPERS 3           /* asked to probe in our place */
+#define HEALTH_MAX 8              /* Lifeguard's S */
+#define SUSPECT_MIN_MS 2000
+#define SUSPECT_MAX_FACTOR 6
+#define SUSPECT_CONFIRMATIONS 3   /* Lifeguard's K */
+#define STALL_MS 50               /* a tick this late, and what was due meanwhile is void */
+#define RUMOR_COALESCE_MS 4
+#define RUMOR_REPEAT_MS 30
+#define RUMOR_FANOUT 4
+#define RUMOR_BURST 8             /* records owed at once: beyond, they are announced first */
+#define RUMOR_DUPLICATES 3        /* heard back that often: the rest is announced only */
+#define DIGEST_BUCKETS 64
+#define SYNC_OUT_MAX 2
+#define SYNC_IN_MAX 4
+#define SYNC_TIMEOUT_MS 5000      /* without a frame either way */
+#define STREAM_CHUNK_BYTES (64 * 1024) /* records per frame, about */
+#define PROBE_STREAMS_MAX 8       /* TCP probes under way */
+#define OPEN_WAIT_MS 2000
+#define JOIN_PEERS_MAX 16         /* remembered members asked at start */
+#define DEAD_CONTACT_MS 2000      /* one attempt per dead member, by whoever's turn it is */
+#define DEAD_KEPT_MS (24 * 3600 * UINT64_C(1000))
+#define LEFT_KEPT_MS (3600 * UINT64_C(1000))
+#define CHALLENGE_EVERY_MS 1000   /* per sender, in answer to an unknown session */
+#define SESSIONS_MAX 20480        /* members and some that restarted */
+#define REPLAY_WINDOW_BITS 1024
+#define LEAVE_MS 1000
+#define BOOT_MAX (UINT64_C(1) << 48) /* boots are milliseconds since 1970, or a few more */
 
 /* ---- record values (mesh/model/codec.def) ---- */
 #define PACK_DEPTH_MAX 12      /* nesting of a record's value */
@@ -94,6 +135,7 @@
 #define POLICY_HEADERS_MAX 32  /* conditions of one match */
 #define POLICY_REGEX_MAX 1024  /* bytes, as upstream */
 #define POLICY_REGEXES_MAX 256 /* of one object: compiling a nasty one takes 0.1 s */
+#define NOTE_BYTES_MAX 4096    /* a text for people */
 #define TRANSACTIONS_MAX 1024  /* incomplete ones the model keeps apart */
 
 /* ---- state files ---- */
@@ -101,5 +143,4 @@
 #define STATE_FRAMES_MAX (1u << 18) /* present and former versions, and some */
 
 /* ---- node configuration (counts of its lists are rows of mesh/config/schema.def) ---- */
-#define CONFIG_KEYS_MAX 16             /* gossip keys: a change of keys needs two */
 #define CONFIG_KEY_FILE_BYTES_MAX 8192 /* holds them with comments */

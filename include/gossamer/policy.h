@@ -17,6 +17,7 @@ enum policy_kind {
     POLICY_NONE = 0,
     POLICY_VIRTUAL_SERVICE = 16,
     POLICY_DESTINATION_RULE = 17,
+    POLICY_NOTE = 18,
 };
 
 /* Where something stands in its file, for findings; 0 when it came out of a record. */
@@ -105,6 +106,13 @@ struct destination_rule {
     size_t subset_count;
 };
 
+/* ---- Note ---- */
+
+/* What an operator wants the others to know; no request is routed by it. */
+struct note {
+    struct policy_text text; /* 1..NOTE_BYTES_MAX */
+};
+
 /* ---- any object ---- */
 
 struct policy_object {
@@ -117,10 +125,13 @@ struct policy_object {
     union {
         struct virtual_service vs;
         struct destination_rule dr;
+        struct note note;
     };
 };
 
 const char *policy_kind_name(enum policy_kind k); /* "VirtualService"; "?" for an unknown number */
+const char *policy_kind_api(enum policy_kind k);  /* "networking.istio.io/v1", as it is exported */
+bool policy_kind_routes(enum policy_kind k);      /* does anything of it bear on requests? */
 /* By name, plural, lower case or short name: "VirtualService", "virtualservices", "vs". */
 enum policy_kind policy_kind_find(struct gs_slice text); /* POLICY_NONE: not one of ours */
 

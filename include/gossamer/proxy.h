@@ -28,7 +28,7 @@ void proxy_free(struct proxy *p); /* after done; joins the threads */
 /* The address bound (for port 0). */
 struct gs_addr proxy_outbound_addr(const struct proxy *p);
 
-/* ---- reading, from the control thread ---- */
+/* ---- reading, from the control thread; of NULL (proxy.mode: off) nothing but zeros ---- */
 void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* adds all workers */
 
 struct proxy_counters { /* process-wide sums */

@@ -45,10 +45,12 @@ gs_log_on(enum gs_log_level level)
 static bool
 site_allows(struct gs_log_site *site, unsigned long long now_s, unsigned *suppressed)
 {
+    unsigned most = site->most > 0 ? site->most : LOG_SITE_LINES_MAX;
+
     *suppressed = 0;
     if (__atomic_exchange_n(&site->window_s, now_s, __ATOMIC_RELAXED) != now_s)
         __atomic_store_n(&site->count, 0, __ATOMIC_RELAXED);
-    if (__atomic_fetch_add(&site->count, 1, __ATOMIC_RELAXED) >= LOG_SITE_LINES_MAX) {
+    if (__atomic_fetch_add(&site->count, 1, __ATOMIC_RELAXED) >= most) {
         __atomic_fetch_add(&site->suppressed, 1, __ATOMIC_RELAXED);
         return false;
     }

@@ -1,10 +1,14 @@
-/* check.c - `gossamer check`: every finding about the configuration, and whether the node is up.
- * Findings are what was asked for, so they go to standard output. */
+/* check.c - `gossamer check`: every finding about the configuration, whether the node is up, and
+ * how it stands with its mesh. Findings are what was asked for, so they go to standard output. */
 #include <unistd.h>
 
 #include <gossamer/json_out.h>
 
-#include "mesh/cli/cli.h"
+#include "mesh/cli/ask.h"
+#include "mesh/config/codes.h"
+#include "mesh/config/config_apply.h"
+#include "mesh/config/json.h"
+#include "mesh/keys.h"
 
 #define OUTPUT_BYTES_MAX (4u << 20)
 #define READY_TIMEOUT_MS 2000
@@ -16,18 +20,62 @@ struct check {
     const char *node;      /* what it says of itself */
     struct gs_why why;     /* why it is not ready, if it is not */
     const char *file;
+    const char *keys, *keys_path; /* where the gossip's keys are from; NULL: not known */
+    struct {                      /* as the node sees it */
+        bool asked;
+        unsigned alive, suspect, dead, left;
+        bool open, twins;
+    } mesh;
     struct gs_arena arena;
 };
 
 static void
-check_keys(struct check *c)
+load_keys(struct check *c, const char *path)
 {
     struct config_keys keys = { 0 };
 
-    if (!c->config || !c->config->gossip.key_file)
-        return;
-    if (config_load_keys(c->config->gossip.key_file, &keys, &c->problems) == GS_E_OK)
+    if (config_load_keys(path, &keys, &c->problems) == GS_E_OK)
         config_keys_fini(&keys);
+}
+
+static void
+tell_missing(struct check *c, const char *path)
+{
+    const struct schema_row *row = schema_find("gossip.join");
+    const struct config_origin *o = config_origin_of(c->config, row);
+    char text[256];
+
+    (void)gs_problems_add(&c->problems, GS_SEV_ERROR, CODE_CONFIG_KEYS,
+                          o->source == CONFIG_FILE ? c->config->file : o->name, o->line, o->column,
+                          row->path, "%s", keys_missing_text(path, text));
+}
+
+static void
+check_keys(struct check *c)
+{
+    char path[KEYS_PATH_MAX];
+
+    if (!c->config)
+        return;
+    switch (keys_find(c->config, path)) {
+    case KEYS_GIVEN:
+        c->keys = "gossip.key_file";
+        load_keys(c, path);
+        break;
+    case KEYS_KEPT:
+        c->keys = "state_dir";
+        if (access(path, F_OK) == 0) /* else it is somebody else's to look at */
+            load_keys(c, path);
+        break;
+    case KEYS_MADE:
+        c->keys = "made at the first start";
+        break;
+    case KEYS_MISSING:
+        c->keys = "missing";
+        tell_missing(c, path);
+        break;
+    }
+    c->keys_path = gs_arena_strdup(&c->arena, gs_slice_str(path));
 }
 
 static void
@@ -56,6 +104,51 @@ check_node(struct check *c, const char *option)
     }
 }
 
+/* ---- the mesh ---- */
+
+static void
+count_member(struct check *c, const struct tree *member)
+{
+    const char *state = ask_text(member, "state");
+    const char *twin = ask_text(member, "twin");
+
+    c->mesh.alive += state && strcmp(state, "alive") == 0;
+    c->mesh.suspect += state && strcmp(state, "suspect") == 0;
+    c->mesh.dead += state && strcmp(state, "dead") == 0;
+    c->mesh.left += state && strcmp(state, "left") == 0;
+    c->mesh.twins = c->mesh.twins || (twin && strcmp(twin, "true") == 0);
+}
+
+/* Quietly: that the node does not answer is told already. */
+static void
+check_mesh(struct check *c)
+{
+    struct gs_problems problems;
+    const struct tree *list;
+    struct cli_answer answer;
+    struct tree *root = NULL;
+    struct gs_why why;
+
+    if (!c->socket || cli_http(c->socket, "GET", "/api/v1/members", GS_SLICE_NONE, READY_TIMEOUT_MS,
+                               &answer, &why) != GS_E_OK)
+        return;
+    gs_problems_init(&problems);
+    if (answer.status == 200 &&
+        tree_parse_json(gs_buf_slice(&answer.body), NULL, &c->arena, &root, &problems) == GS_E_OK) {
+        const char *standing = ask_text(root, "standing");
+
+        list = tree_find(root, "members");
+        c->mesh.asked = standing && list && list->kind == TREE_SEQ;
+        c->mesh.open = standing && strcmp(standing, "open") == 0;
+        for (size_t i = 0; c->mesh.asked && i < list->count; i++)
+            count_member(c, list->items[i]);
+    }
+    gs_problems_fini(&problems);
+    gs_buf_fini(&answer.body);
+}
+
+/* ---- telling ---- */
+
 /* The file that was read, or could not be; NULL: the default one, which is not there. */
 static const char *
 file_of(struct check *c, const struct cli_config *options)
@@ -83,7 +176,40 @@ render_json(const struct check *c, struct gs_buf *out)
     json_kstr(&j, "state", c->node);
     json_kstr(&j, "why", strcmp(c->node, "ready") == 0 ? NULL : c->why.text);
     json_obj_end(&j);
+    json_key(&j, "gossip");
+    json_obj(&j);
+    json_kstr(&j, "keys", c->keys);
+    json_kstr(&j, "keys_file", c->keys_path);
     json_obj_end(&j);
+    json_key(&j, "mesh");
+    if (c->mesh.asked) {
+        json_obj(&j);
+        json_kstr(&j, "standing", c->mesh.open ? "open" : "closed");
+        json_ku64(&j, "alive", c->mesh.alive);
+        json_ku64(&j, "suspect", c->mesh.suspect);
+        json_ku64(&j, "dead", c->mesh.dead);
+        json_ku64(&j, "left", c->mesh.left);
+        json_kbool(&j, "twins", c->mesh.twins);
+        json_obj_end(&j);
+    } else {
+        json_nil(&j);
+    }
+    json_obj_end(&j);
+}
+
+static void
+render_mesh(const struct check *c, struct gs_buf *out)
+{
+    if (c->keys)
+        (void)gs_buf_printf(out, "gossip keys: %s (%s)\n", c->keys_path, c->keys);
+    if (!c->mesh.asked)
+        return;
+    (void)gs_buf_printf(out, "mesh: %s; %u alive, %u suspect, %u dead, %u left\n",
+                        c->mesh.open ? "open" : "closed, its policy is not known here yet",
+                        c->mesh.alive, c->mesh.suspect, c->mesh.dead, c->mesh.left);
+    if (c->mesh.twins)
+        (void)gs_buf_put_str(out,
+                             "mesh: two nodes have the same name: give each its own (node:)\n");
 }
 
 static void
@@ -99,6 +225,7 @@ render_text(const struct check *c, struct gs_buf *out)
     (void)gs_buf_printf(out, "node: %s%s%s%s%s%s\n", c->node, c->socket ? " at " : "",
                         c->socket ? c->socket : "", c->why.text[0] ? " (" : "", c->why.text,
                         c->why.text[0] ? ")" : "");
+    render_mesh(c, out);
 }
 
 int
@@ -115,9 +242,10 @@ cmd_check(int argc, char **argv)
     const struct cli_command cmd = {
         .name = "check",
         .operands = "",
-        .help = "Check the configuration (file, environment and flags together), tell everything\n"
-                "that is wrong with it or worth knowing, and whether the node is up. Exit status\n"
-                "1 if there are errors.",
+        .help =
+            "Check the configuration (file, environment and flags together), tell everything\n"
+            "that is wrong with it or worth knowing, whether the node is up, and how it stands\n"
+            "with its mesh. Exit status 1 if there are errors.",
         .options = table,
         .option_count = GS_COUNT(table),
     };
@@ -135,6 +263,7 @@ cmd_check(int argc, char **argv)
     c.file = file_of(&c, &options);
     check_keys(&c);
     check_node(&c, socket);
+    check_mesh(&c);
     if (format == CLI_JSON || format == CLI_YAML) {
         render_json(&c, &out);
         cli_print_json(format, gs_buf_slice(&out));

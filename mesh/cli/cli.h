@@ -162,6 +162,12 @@ struct cli_answer {
  *         GS_E_DENIED; GS_E_IO, GS_E_MALFORMED, GS_E_LIMIT */
 gs_err cli_http(const char *socket, const char *method, const char *path, struct gs_slice body,
                 uint64_t timeout_ms, struct cli_answer *out, struct gs_why *why) GS_MUST_CHECK;
+/* GET of an answer that goes on: line(arg, ...) for each of its lines, until the node ends it. With
+ * another status than 200 the body is in *out, as above.
+ * returns GS_E_IO when the connection broke off, else as cli_http */
+gs_err cli_http_follow(const char *socket, const char *path,
+                       void (*line)(void *arg, struct gs_slice line), void *arg,
+                       struct cli_answer *out, struct gs_why *why) GS_MUST_CHECK;
 /* Tells that the node could not be asked, and what to do; returns the exit code. */
 int cli_unreachable(gs_err e, const char *socket, const struct gs_why *why);
 
@@ -174,10 +180,13 @@ int cmd_config(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_endpoints(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_get(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
+int cmd_leave(int argc, char **argv);
 int cmd_members(int argc, char **argv);
+int cmd_rtt(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_services(int argc, char **argv);
 int cmd_split(int argc, char **argv);

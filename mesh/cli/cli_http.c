@@ -23,6 +23,8 @@ struct call {
     unsigned status;
     bool whole;
     struct gs_buf *body;
+    void (*line)(void *arg, struct gs_slice line); /* NULL: the body is wanted whole */
+    void *arg;
 };
 
 static uint64_t
@@ -63,8 +65,15 @@ static void
 on_data(void *sink, struct gs_slice bytes)
 {
     struct call *c = sink;
+    ptrdiff_t end;
 
     (void)gs_buf_put_slice(c->body, bytes); /* its `failed` is looked at after each read */
+    if (!c->line || c->status != 200)
+        return;
+    while ((end = gs_slice_find(gs_buf_slice(c->body), '\n')) >= 0) {
+        c->line(c->arg, gs_slice_head(gs_buf_slice(c->body), (size_t)end));
+        gs_buf_consume(c->body, (size_t)end + 1);
+    }
 }
 
 static void
@@ -211,15 +220,18 @@ write_request(struct gs_buf *out, const char *method, const char *path, struct g
     h1_write_request(out, &h, GS_SLICE("localhost"), GS_SLICE("connection: close\r\n"));
 }
 
-gs_err
-cli_http(const char *socket, const char *method, const char *path, struct gs_slice body,
-         uint64_t timeout_ms, struct cli_answer *out, struct gs_why *why)
+/* call: deadline and how the body is wanted are set. */
+static gs_err
+perform(struct call *call, const char *socket, const char *method, const char *path,
+        struct gs_slice body, struct cli_answer *out, struct gs_why *why)
 {
     struct cli_answer answer = { 0 };
-    struct call c = { .fd = -1, .deadline_ms = now_ms() + timeout_ms, .body = &answer.body };
+    struct call c = *call;
     struct gs_buf request;
     gs_err e;
 
+    c.fd = -1;
+    c.body = &answer.body;
     gs_buf_init(&request, 65536);
     gs_buf_init(&answer.body, ANSWER_BYTES_MAX);
     write_request(&request, method, path, body);
@@ -247,6 +259,24 @@ cli_http(const char *socket, const char *method, const char *path, struct gs_sli
     answer.status = c.status;
     *out = answer;
     return GS_E_OK;
+}
+
+gs_err
+cli_http(const char *socket, const char *method, const char *path, struct gs_slice body,
+         uint64_t timeout_ms, struct cli_answer *out, struct gs_why *why)
+{
+    struct call c = { .deadline_ms = now_ms() + timeout_ms };
+
+    return perform(&c, socket, method, path, body, out, why);
+}
+
+gs_err
+cli_http_follow(const char *socket, const char *path, void (*line)(void *arg, struct gs_slice line),
+                void *arg, struct cli_answer *out, struct gs_why *why)
+{
+    struct call c = { .deadline_ms = UINT64_MAX, .line = line, .arg = arg };
+
+    return perform(&c, socket, "GET", path, GS_SLICE_NONE, out, why);
 }
 
 int

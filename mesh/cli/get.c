@@ -157,7 +157,7 @@ cmd_get(int argc, char **argv)
         .operands = "[KIND [NAME]]",
         .help = "Show policy objects and whether they are in effect. As yaml or json they are\n"
                 "manifests: apply takes them back. Kinds: VirtualService (vs), DestinationRule\n"
-                "(dr).",
+                "(dr), Note.",
         .options = table,
         .option_count = GS_COUNT(table),
         .operands_max = 2,

@@ -205,6 +205,8 @@ show(struct listing *l)
         (void)fprintf(stderr, "%s\n", v->empty);
     else
         list_print(v->columns, v->column_count, l->list->items, l->list->count, l->format);
+    if (table && l->list && v->after)
+        v->after(l->list);
     return CLI_GOOD;
 }
 

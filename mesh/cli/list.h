@@ -34,7 +34,8 @@ struct list_verb {
     const char *help;
     const struct list_column *columns;
     size_t column_count;
-    const char *empty; /* what an empty list means, for people */
+    const char *empty;                      /* what an empty list means, for people */
+    void (*after)(const struct tree *list); /* what else to tell people; may be NULL */
 };
 
 int list_verb(const struct list_verb *v, int argc, char **argv);

@@ -33,6 +33,7 @@ enum config_identity {
     CONFIG_IDENTITY_FILES,
     CONFIG_IDENTITY_SPIFFE
 };
+enum config_proxy { CONFIG_PROXY_ON, CONFIG_PROXY_OFF };
 enum config_capture { CONFIG_CAPTURE_OFF, CONFIG_CAPTURE_NFT };
 enum config_protocol { CONFIG_HTTP, CONFIG_HTTP2, CONFIG_GRPC, CONFIG_TCP, CONFIG_AUTO };
 
@@ -132,6 +133,7 @@ struct config {
         const char *key_file; /* NULL: not given */
     } gossip;
     struct {
+        enum config_proxy mode;
         struct gs_addr outbound, inbound;
         uint32_t workers; /* 0: auto */
     } proxy;
@@ -197,7 +199,8 @@ void config_paths_get(uint32_t uid, char *const *env, struct gs_arena *arena,
 const char *config_env(char *const *env, const char *name); /* NULL: unset or empty */
 
 /* The gossip keys in a file, in its order: base64 of 32 bytes, one a line; empty lines and those
- * starting with # are skipped. Every bad line is told. At most CONFIG_KEYS_MAX (limits.h). */
+ * starting with # are skipped. Every bad line is told. At most GOSSIP_KEYS_MAX (limits.h). A file
+ * that everybody may read is refused, one that a group may read is warned of. */
 struct config_keys {
     uint8_t (*items)[CONFIG_KEY_BYTES];
     size_t count;

@@ -2,6 +2,7 @@
 #include "mesh/config/config.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include <gossamer/alloc.h>
 #include <gossamer/limits.h>
@@ -101,29 +102,49 @@ take_line(struct config_keys *k, struct gs_slice text, const char *path, unsigne
         refuse(problems, path, line, "no key: base64 of 32 bytes is due, one key a line");
     else if (known(k, key))
         refuse(problems, path, line, "this key is there already");
-    else if (k->count == CONFIG_KEYS_MAX)
+    else if (k->count == GOSSIP_KEYS_MAX)
         refuse(problems, path, line, "too many keys, at most 16 are taken");
     else
         memcpy(k->items[k->count++], key, sizeof(key));
     explicit_bzero(key, sizeof(key));
 }
 
+/* Whoever reads a key is a node of the mesh. A pipe (`<(pass show mesh)`) is nobody else's. */
+static void
+check_mode(const char *path, struct gs_problems *problems)
+{
+    enum gs_severity severity;
+    struct gs_problem *item;
+    struct stat st;
+
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 066))
+        return;
+    severity = st.st_mode & 06 ? GS_SEV_ERROR : GS_SEV_WARNING;
+    item = gs_problems_add(problems, severity, CODE_CONFIG_KEYS, path, 0, 0, NULL,
+                           "%s (mode %03o), and who has a key of it is a node of the mesh",
+                           st.st_mode & 06 ? "it is open to everybody" : "it is open to a group",
+                           (unsigned)st.st_mode & 0777);
+    gs_problem_hint(problems, item, "chmod 600 %s; if somebody may have read it, take a new key",
+                    path);
+}
+
 gs_err
 config_load_keys(const char *path, struct config_keys *out, struct gs_problems *problems)
 {
-    struct config_keys k = { gs_calloc(CONFIG_KEYS_MAX, CONFIG_KEY_BYTES), 0 };
+    struct config_keys k = { gs_calloc(GOSSIP_KEYS_MAX, CONFIG_KEY_BYTES), 0 };
     size_t errors_before = problems->errors;
     struct gs_slice rest, line;
     struct gs_buf text;
     struct gs_why why;
 
-    _Static_assert(CONFIG_KEYS_MAX == 16, "named in a message");
+    _Static_assert(GOSSIP_KEYS_MAX == 16, "named in a message");
     gs_buf_init(&text, CONFIG_KEY_FILE_BYTES_MAX);
     /* Room is made once, so that no copy of a secret is left in memory given back. */
     GS_ASSERT(gs_buf_reserve(&text, CONFIG_KEY_FILE_BYTES_MAX));
     if (config_file_read(path, &text, &why) != GS_E_OK) {
         refuse(problems, path, 0, why.text);
     } else {
+        check_mode(path, problems);
         rest = gs_buf_slice(&text);
         for (unsigned n = 1; gs_slice_cut(&rest, '\n', &line); n++)
             take_line(&k, line, path, n, problems);
@@ -145,7 +166,7 @@ config_keys_fini(struct config_keys *k)
 {
     if (!k || !k->items)
         return;
-    explicit_bzero(k->items, CONFIG_KEYS_MAX * CONFIG_KEY_BYTES);
+    explicit_bzero(k->items, GOSSIP_KEYS_MAX * CONFIG_KEY_BYTES);
     gs_free(k->items);
     *k = (struct config_keys){ 0 };
 }

@@ -115,15 +115,22 @@ collide(const struct gs_addr *a, const struct gs_addr *b)
 static const char *const listener_paths[] = {
     "proxy.outbound", "proxy.inbound", "admin.listen", "gossip.bind", /* UDP and TCP */
 };
+#define PROXY_LISTENERS 2 /* the first ones, which a node without a proxy does not open */
+
+static size_t
+first_listener(const struct config *c)
+{
+    return c->proxy.mode == CONFIG_PROXY_OFF ? PROXY_LISTENERS : 0;
+}
 
 static void
 check_listeners(const struct rules *r)
 {
-    for (size_t i = 0; i < GS_COUNT(listener_paths); i++) {
+    for (size_t i = first_listener(r->c); i < GS_COUNT(listener_paths); i++) {
         const struct schema_row *one = row_of(listener_paths[i]);
         const struct gs_addr *a = config_member_const(r->c, one);
 
-        for (size_t k = 0; k < i; k++) {
+        for (size_t k = first_listener(r->c); k < i; k++) {
             const struct schema_row *other = row_of(listener_paths[k]);
             const struct schema_row *blamed = config_is_given(r->c, one) ? one : other;
             const struct gs_addr *b = config_member_const(r->c, other);
@@ -142,7 +149,7 @@ check_listeners(const struct rules *r)
 static const char *
 own_listener(const struct config *c, const struct gs_addr *to)
 {
-    for (size_t i = 0; i < GS_COUNT(listener_paths); i++) {
+    for (size_t i = first_listener(c); i < GS_COUNT(listener_paths); i++) {
         const struct gs_addr *l = config_member_const(c, row_of(listener_paths[i]));
 
         if (l->port == to->port && (gs_addr_eq(l, to) || (is_wildcard(l) && is_loopback(to))))
@@ -159,6 +166,38 @@ check_advertise(const struct rules *r)
     if (r->c->gossip.advertise.family != 0 && is_wildcard(&r->c->gossip.advertise))
         (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, r->c, row, row->path,
                    "no node can be reached at this address: give one of this machine's own");
+}
+
+static void
+check_join(const struct rules *r)
+{
+    const struct schema_row *row = row_of("gossip.join");
+    const struct schema_row *bind = row_of("gossip.bind");
+    const struct schema_row *own =
+        r->c->gossip.advertise.family ? row_of("gossip.advertise") : bind;
+    const struct gs_addr *self = config_member_const(r->c, own);
+    char text[GS_ADDR_TEXT];
+    struct gs_problem *item;
+
+    for (size_t i = 0; i < r->c->gossip.join.count; i++) {
+        const struct gs_addr *to = &r->c->gossip.join.items[i];
+
+        if (is_wildcard(to)) {
+            (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, r->c, row, row->path,
+                       "no node can be reached at %s", gs_addr_text(to, text));
+            return;
+        }
+        if (is_loopback(self) && !is_loopback(to)) {
+            item = tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, r->c, own, own->path,
+                        "the node at %s could not answer: to it, this address is its own machine",
+                        gs_addr_text(to, text));
+            gs_problem_hint(r->problems, item, "give an address that other machines reach");
+            return;
+        }
+    }
+    if (r->c->gossip.join.count > 0 && r->c->gossip.bind.port == 0)
+        (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, r->c, bind, bind->path,
+                   "a node of a mesh needs a port that the others can remember, such as 4190");
 }
 
 /* ---- services ---- */
@@ -251,6 +290,19 @@ check_services(const struct rules *r)
 
 /* ---- the node ---- */
 
+static void
+check_proxy(const struct rules *r)
+{
+    const struct schema_row *row = row_of("services");
+    struct gs_problem *item;
+
+    if (r->c->proxy.mode == CONFIG_PROXY_ON || r->c->services.count == 0)
+        return;
+    item = tell(r, GS_SEV_ERROR, CODE_CONFIG_EITHER, r->c, row, row->path,
+                "without a proxy (proxy.mode: off) nobody could reach services of this node");
+    gs_problem_hint(r->problems, item, "remove them, or write proxy: { mode: on }");
+}
+
 /* A default that could not be found out is missing only if nobody gave a value. */
 static void
 check_found_out(const struct rules *r)
@@ -275,15 +327,19 @@ check_identity(const struct rules *r)
 {
     const struct schema_row *row = row_of("identity.mode");
     bool chosen = config_is_given(r->c, row);
+    enum gs_severity severity = chosen ? GS_SEV_NOTE : GS_SEV_WARNING;
     char outbound[GS_ADDR_TEXT];
 
     if (r->c->identity.mode != CONFIG_IDENTITY_OFF)
         return;
-    (void)tell(r, chosen ? GS_SEV_NOTE : GS_SEV_WARNING, CODE_CONFIG_NO_IDENTITY, r->c, row,
-               row->path,
-               "identity is off: nobody is authenticated, and whoever reaches %s can call every "
-               "service that this node knows",
-               gs_addr_text(&r->c->proxy.outbound, outbound));
+    if (r->c->proxy.mode == CONFIG_PROXY_OFF)
+        (void)tell(r, severity, CODE_CONFIG_NO_IDENTITY, r->c, row, row->path,
+                   "identity is off: whoever has the gossip key can be any node, and write policy");
+    else
+        (void)tell(r, severity, CODE_CONFIG_NO_IDENTITY, r->c, row, row->path,
+                   "identity is off: nobody is authenticated, and whoever reaches %s can call "
+                   "every service that this node knows",
+                   gs_addr_text(&r->c->proxy.outbound, outbound));
 }
 
 void
@@ -295,6 +351,8 @@ config_rules_check(const struct config *c, struct gs_problems *problems)
     config_walk(c, check_built, &r);
     check_listeners(&r);
     check_advertise(&r);
+    check_join(&r);
+    check_proxy(&r);
     check_services(&r);
     check_identity(&r);
 }

@@ -33,13 +33,14 @@ analyze_add(struct analyze_set *s, const struct policy_object *o, uint64_t born_
 {
     struct analyze_object *at;
 
+    if (!policy_kind_routes(o->kind))
+        return; /* there is nothing to be found out about it */
     if (s->count == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 64;
         s->items = gs_realloc(s->items, s->cap * sizeof(*s->items));
     }
     at = &s->items[s->count++];
     *at = (struct analyze_object){ .o = o, .born_hlc = born_hlc, .told = told };
-    GS_ASSERT(o->kind == POLICY_VIRTUAL_SERVICE || o->kind == POLICY_DESTINATION_RULE);
     at->hosts = object_hosts(o, &s->arena, &at->host_count);
     GS_ASSERT(at->host_count > 0 || o->kind == POLICY_VIRTUAL_SERVICE);
 }

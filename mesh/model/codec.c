@@ -199,9 +199,28 @@ fields_of(const struct policy_object *o)
 {
     size_t common = (size_t)(o->label_count > 0) + (o->annotation_count > 0);
 
-    if (o->kind == POLICY_VIRTUAL_SERVICE)
+    switch (o->kind) {
+    case POLICY_VIRTUAL_SERVICE:
         return common + (o->vs.host_count > 0) + (o->vs.gateway_count > 0) + (o->vs.rule_count > 0);
-    return common + (o->dr.host.text.len > 0) + (o->dr.subset_count > 0);
+    case POLICY_DESTINATION_RULE:
+        return common + (o->dr.host.text.len > 0) + (o->dr.subset_count > 0);
+    case POLICY_NOTE:
+        return common + (o->note.text.text.len > 0);
+    case POLICY_NONE:
+        break;
+    }
+    GS_UNREACHABLE("policy kind");
+}
+
+static void
+put_spec(msgpack_packer *p, const struct policy_object *o)
+{
+    if (o->kind == POLICY_VIRTUAL_SERVICE)
+        put_vs(p, &o->vs);
+    else if (o->kind == POLICY_DESTINATION_RULE)
+        put_dr(p, &o->dr);
+    else
+        put_text_field(p, CODEC_NOTE_TEXT, o->note.text.text);
 }
 
 gs_err
@@ -210,15 +229,11 @@ policy_encode(const struct policy_object *o, struct gs_buf *out)
     msgpack_packer p;
     size_t before = out->len;
 
-    GS_ASSERT(o->kind == POLICY_VIRTUAL_SERVICE || o->kind == POLICY_DESTINATION_RULE);
     msgpack_packer_init(&p, out, on_bytes);
     (void)msgpack_pack_map(&p, fields_of(o));
     put_pairs(&p, CODEC_OBJECT_LABELS, o->labels, o->label_count);
     put_pairs(&p, CODEC_OBJECT_ANNOTATIONS, o->annotations, o->annotation_count);
-    if (o->kind == POLICY_VIRTUAL_SERVICE)
-        put_vs(&p, &o->vs);
-    else
-        put_dr(&p, &o->dr);
+    put_spec(&p, o);
     if (out->failed || out->len - before > OBJECT_BYTES_MAX)
         return GS_E_LIMIT;
     GS_DEBUG_ASSERT(gs_pack_check(gs_slice_from(gs_buf_slice(out), before), PACK_DEPTH_MAX,
@@ -449,8 +464,10 @@ get_object(struct decoder *d, const msgpack_object *map, enum policy_kind kind)
     get_pairs(d, map, CODEC_OBJECT_ANNOTATIONS, &o->annotations, &o->annotation_count);
     if (kind == POLICY_VIRTUAL_SERVICE)
         get_vs(d, map, &o->vs);
-    else
+    else if (kind == POLICY_DESTINATION_RULE)
         get_dr(d, map, &o->dr);
+    else
+        o->note.text.text = get_text_field(d, map, CODEC_NOTE_TEXT);
     return o;
 }
 
@@ -492,6 +509,45 @@ policy_decode(struct gs_slice key, struct gs_slice value, struct gs_arena *arena
     o->ns = gs_arena_copy(arena, ns);
     o->name = gs_arena_copy(arena, name);
     *out = o;
+    return GS_E_OK;
+}
+
+/* ---- what a node says of itself ---- */
+
+gs_err
+codec_put_about(const struct codec_about *a, struct gs_buf *out)
+{
+    msgpack_packer p;
+
+    msgpack_packer_init(&p, out, on_bytes);
+    (void)msgpack_pack_map(&p, (size_t)(a->version.len > 0) + (a->zone.len > 0) +
+                                   (a->inbound.len > 0) + (a->services > 0));
+    put_text_field(&p, CODEC_ABOUT_VERSION, a->version);
+    put_text_field(&p, CODEC_ABOUT_ZONE, a->zone);
+    put_text_field(&p, CODEC_ABOUT_INBOUND, a->inbound);
+    if (a->services > 0)
+        put_uint_field(&p, CODEC_ABOUT_SERVICES, a->services);
+    return out->failed ? GS_E_LIMIT : GS_E_OK;
+}
+
+gs_err
+codec_read_about(struct gs_slice bytes, struct gs_arena *arena, struct codec_about *out)
+{
+    struct decoder d = { .arena = arena };
+    struct codec_about a = { .services = 0 };
+    msgpack_unpacked u;
+    gs_err e = unpack(bytes, &u);
+
+    if (e == GS_E_OK) {
+        a.version = get_text_field(&d, &u.data, CODEC_ABOUT_VERSION);
+        a.zone = get_text_field(&d, &u.data, CODEC_ABOUT_ZONE);
+        a.inbound = get_text_field(&d, &u.data, CODEC_ABOUT_INBOUND);
+        a.services = (uint32_t)get_uint_field(&d, &u.data, CODEC_ABOUT_SERVICES, UINT32_MAX);
+    }
+    msgpack_unpacked_destroy(&u);
+    if (e != GS_E_OK || d.bad)
+        return GS_E_MALFORMED;
+    *out = a;
     return GS_E_OK;
 }
 

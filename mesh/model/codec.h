@@ -1,6 +1,8 @@
-/* codec.h - the part of the codec that is not in policy.h: what mesh.state keeps of the model. */
+/* codec.h - the part of the codec that is not in policy.h: what mesh.state keeps of the model, and
+ * what nodes say of themselves. */
 #pragma once
 
+#include <gossamer/arena.h>
 #include <gossamer/buf.h>
 #include <gossamer/version.h>
 
@@ -14,3 +16,14 @@ struct codec_active {
 gs_err codec_put_active(const struct codec_active *a, struct gs_buf *out) GS_MUST_CHECK;
 /* Slices point into bytes. */
 gs_err codec_read_active(struct gs_slice bytes, struct codec_active *out) GS_MUST_CHECK;
+
+struct codec_about {
+    struct gs_slice version, zone, inbound; /* empty: not said */
+    uint32_t services;
+};
+
+gs_err codec_put_about(const struct codec_about *a, struct gs_buf *out) GS_MUST_CHECK;
+/* Another node's word: texts of any length that fits its bytes, copied into the arena.
+ * GS_E_MALFORMED: they are something else. */
+gs_err codec_read_about(struct gs_slice bytes, struct gs_arena *arena, struct codec_about *out)
+    GS_MUST_CHECK;

@@ -201,18 +201,26 @@ void
 policy_export(const struct policy_object *o, const struct gs_version *version, uint64_t born_hlc,
               struct json_out *j)
 {
-    GS_ASSERT(o->kind != POLICY_NONE);
     GS_ASSERT(o->name.len > 0 && o->ns.len > 0);
     json_obj(j);
-    json_kstr(j, "apiVersion", "networking.istio.io/v1");
+    json_kstr(j, "apiVersion", policy_kind_api(o->kind));
     json_kstr(j, "kind", policy_kind_name(o->kind));
     write_metadata(j, o, version, born_hlc);
     json_key(j, "spec");
     json_obj(j);
-    if (o->kind == POLICY_VIRTUAL_SERVICE)
+    switch (o->kind) {
+    case POLICY_VIRTUAL_SERVICE:
         write_vs(j, &o->vs);
-    else
+        break;
+    case POLICY_DESTINATION_RULE:
         write_dr(j, &o->dr);
+        break;
+    case POLICY_NOTE:
+        json_kslice(j, "text", o->note.text.text);
+        break;
+    case POLICY_NONE:
+        GS_UNREACHABLE("policy kind");
+    }
     json_obj_end(j);
     json_obj_end(j);
 }

@@ -22,7 +22,8 @@
 
 #define MANIFEST_LISTS_MAX 4 /* a List within a List ... */
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
-#define OUR_GROUP "networking.istio.io"
+#define ISTIO_GROUP "networking.istio.io"
+#define OWN_GROUP "gossamer.dev"
 
 /* Groups, by the end of their names, whose kinds say where traffic goes or who may talk. */
 static const char *const mesh_groups[] = {
@@ -63,9 +64,17 @@ static const char *const mesh_kinds[] = {
     "Telemetry",
     "RequestAuthentication",
 };
-#define OUR_KINDS 7 /* of mesh_kinds, built or to be built */
+#define UPSTREAM_KINDS 7 /* of mesh_kinds, built or to be built */
 
-static const char *const our_versions[] = { "v1", "v1beta1", "v1alpha3" };
+static const struct our_kind { /* that this version has */
+    enum policy_kind kind;
+    const char *group;
+    const char *versions[3]; /* the first is what we tell people to write */
+} our_kinds[] = {
+    { POLICY_VIRTUAL_SERVICE, ISTIO_GROUP, { "v1", "v1beta1", "v1alpha3" } },
+    { POLICY_DESTINATION_RULE, ISTIO_GROUP, { "v1", "v1beta1", "v1alpha3" } },
+    { POLICY_NOTE, OWN_GROUP, { "v1" } },
+};
 
 struct loading {
     struct manifest *m;
@@ -234,10 +243,13 @@ read_spec(struct loading *l, const struct tree *doc, struct policy_object *o)
     } else if (o->kind == POLICY_VIRTUAL_SERVICE) {
         form_check(&l->r, spec, FORM_VIRTUAL_SERVICE);
         parse_virtual_service(&l->r, spec, &o->vs);
-    } else {
-        GS_ASSERT(o->kind == POLICY_DESTINATION_RULE);
+    } else if (o->kind == POLICY_DESTINATION_RULE) {
         form_check(&l->r, spec, FORM_DESTINATION_RULE);
         parse_destination_rule(&l->r, spec, &o->dr);
+    } else {
+        GS_ASSERT(o->kind == POLICY_NOTE);
+        form_check(&l->r, spec, FORM_NOTE);
+        parse_note(&l->r, spec, &o->note);
     }
     reader_leave(&l->r, mark);
     if (spec && policy_validate(o, l->r.problems) != GS_E_OK)
@@ -340,6 +352,27 @@ is_one_of(struct gs_slice s, const char *const *words, size_t count)
     return false;
 }
 
+static const struct our_kind *
+find_kind(struct gs_slice group, struct gs_slice kind)
+{
+    for (size_t i = 0; i < GS_COUNT(our_kinds); i++) {
+        if (gs_slice_eq(group, gs_slice_str(our_kinds[i].group)) &&
+            gs_slice_eq(kind, gs_slice_str(policy_kind_name(our_kinds[i].kind))))
+            return &our_kinds[i];
+    }
+    return NULL;
+}
+
+static bool
+has_version(const struct our_kind *k, struct gs_slice version)
+{
+    for (size_t i = 0; i < GS_COUNT(k->versions) && k->versions[i]; i++) {
+        if (gs_slice_eq(version, gs_slice_str(k->versions[i])))
+            return true;
+    }
+    return false;
+}
+
 /* A kind that is about a mesh, but that we do not read. */
 static void
 refuse_kind(struct loading *l, const struct head *h)
@@ -347,6 +380,13 @@ refuse_kind(struct loading *l, const struct head *h)
     struct gs_problem *item;
     const char *near;
 
+    if (in_group(h->group, OWN_GROUP)) {
+        item = reader_problem(&l->r, GS_SEV_ERROR, CODE_POLICY_KIND, h->kind_place,
+                              "there is no kind %.*s in %.*s", GS_SLICE_FMT(h->kind),
+                              GS_SLICE_FMT(h->api_version));
+        gs_problem_hint(l->r.problems, item, "there is: Note");
+        return;
+    }
     if (is_one_of(h->kind, mesh_kinds, GS_COUNT(mesh_kinds)) || !in_group(h->group, "istio.io")) {
         item = reader_problem(&l->r, GS_SEV_ERROR, CODE_POLICY_KIND, h->kind_place,
                               "kind %.*s (%.*s) is not supported in this version",
@@ -363,14 +403,14 @@ refuse_kind(struct loading *l, const struct head *h)
 }
 
 static void
-refuse_version(struct loading *l, const struct head *h)
+refuse_version(struct loading *l, const struct head *h, const struct our_kind *k)
 {
     struct gs_problem *item = reader_problem(&l->r, GS_SEV_ERROR, CODE_POLICY_API, h->place,
                                              "%.*s has no version \"%.*s\"", GS_SLICE_FMT(h->group),
                                              GS_SLICE_FMT(h->version));
 
-    gs_problem_hint(l->r.problems, item,
-                    "write " OUR_GROUP "/v1 (v1beta1 and v1alpha3 are read, too)");
+    gs_problem_hint(l->r.problems, item, "write %s/%s%s", k->group, k->versions[0],
+                    k->versions[1] ? " (v1beta1 and v1alpha3 are read, too)" : "");
 }
 
 static void
@@ -434,7 +474,7 @@ read_text(struct loading *l, const struct tree *doc, const char *key, struct gs_
                                                  "this is no manifest: it has no %s", key);
 
         gs_problem_hint(l->r.problems, item,
-                        "begin with apiVersion: " OUR_GROUP "/v1 and kind: VirtualService");
+                        "begin with apiVersion: " ISTIO_GROUP "/v1 and kind: VirtualService");
         e = GS_E_INVALID;
     } else if (t && !form_fits(t, FORM_OBJECT, key)) {
         (void)reader_problem(&l->r, GS_SEV_ERROR, CODE_POLICY_DOCUMENT, *place, "must be text");
@@ -477,7 +517,7 @@ refuse_group(struct loading *l, const struct head *h)
                                              GS_SLICE_FMT(h->api_version));
 
     if (policy_kind_find(h->kind) != POLICY_NONE)
-        gs_problem_hint(l->r.problems, item, "write apiVersion: " OUR_GROUP "/v1");
+        gs_problem_hint(l->r.problems, item, "write apiVersion: " ISTIO_GROUP "/v1");
 }
 
 static bool
@@ -488,32 +528,30 @@ is_our_list(const struct head *h)
     if (!gs_slice_ends(h->kind, GS_SLICE("List")))
         return false;
     item.len -= 4;
-    return item.len == 0 ? h->group.len == 0
-                         : gs_slice_eq(h->group, GS_SLICE(OUR_GROUP)) &&
-                               is_one_of(item, mesh_kinds, GS_COUNT(mesh_kinds));
+    if (item.len == 0)
+        return h->group.len == 0;
+    return find_kind(h->group, item) || (gs_slice_eq(h->group, GS_SLICE(ISTIO_GROUP)) &&
+                                         is_one_of(item, mesh_kinds, GS_COUNT(mesh_kinds)));
 }
 
 static void
 read_document(struct loading *l, const struct tree *doc, const struct head *implied)
 {
-    enum policy_kind kind;
+    const struct our_kind *k;
     struct head h;
 
     if (read_head(l, doc, implied, &h) != GS_E_OK)
         return;
-    kind = gs_slice_eq(h.kind, GS_SLICE("VirtualService"))    ? POLICY_VIRTUAL_SERVICE
-           : gs_slice_eq(h.kind, GS_SLICE("DestinationRule")) ? POLICY_DESTINATION_RULE
-                                                              : POLICY_NONE;
+    k = find_kind(h.group, h.kind);
     if (is_our_list(&h))
         read_list(l, doc, &h);
-    else if (gs_slice_eq(h.group, GS_SLICE(OUR_GROUP)) && kind != POLICY_NONE &&
-             !is_one_of(h.version, our_versions, GS_COUNT(our_versions)))
-        refuse_version(l, &h);
-    else if (gs_slice_eq(h.group, GS_SLICE(OUR_GROUP)) && kind != POLICY_NONE)
-        read_object(l, doc, kind);
+    else if (k && !has_version(k, h.version))
+        refuse_version(l, &h, k);
+    else if (k)
+        read_object(l, doc, k->kind);
     else if (is_mesh_group(h.group))
         refuse_kind(l, &h);
-    else if (is_one_of(h.kind, mesh_kinds, OUR_KINDS))
+    else if (is_one_of(h.kind, mesh_kinds, UPSTREAM_KINDS))
         refuse_group(l, &h);
     else
         skip(l, doc, &h);

@@ -60,6 +60,10 @@ object_hosts(const struct policy_object *o, struct gs_arena *arena, size_t *coun
     struct gs_slice *out;
     size_t n = 0, room = 1;
 
+    if (!policy_kind_routes(o->kind)) {
+        *count = 0;
+        return NULL;
+    }
     if (o->kind == POLICY_DESTINATION_RULE) {
         out = gs_arena_alloc(arena, sizeof(*out));
         out[n++] = gs_arena_copy(arena, host_canonical(o->dr.host.text, o->ns, text));
@@ -493,8 +497,9 @@ activate(struct object *o)
     o->active = o->latest->deleted ? NULL : version_ref(o->latest);
     o->state = MODEL_ACTIVE;
     o->why[0] = '\0';
-    LOG_INFO("policy.active", "object=%.*s version=%s%s", GS_SLICE_FMT(o->key),
-             gs_version_text(&o->latest->version, version), o->active ? "" : " deleted=1");
+    if (policy_kind_routes(o->kind)) /* what has no effect does not come into it */
+        LOG_INFO("policy.active", "object=%.*s version=%s%s", GS_SLICE_FMT(o->key),
+                 gs_version_text(&o->latest->version, version), o->active ? "" : " deleted=1");
 }
 
 static bool
@@ -613,6 +618,7 @@ objects_settle(struct objects *s)
         index_all(s);
         s->activity = true;
     }
+    changed += settle_kind(s, POLICY_NOTE); /* no request is routed by it: nothing to build */
     forget_transactions(s);
     prune_deleted(s);
     return changed;
@@ -647,7 +653,7 @@ objects_restore(struct objects *s, struct gs_slice bytes, struct gs_why *why)
     o->active = v;
     wait_for(o, "its newest version was not read yet");
     index_all(s);
-    s->activity = s->changed = true;
+    s->activity = s->changed = true; /* for a Note in vain, and once */
     return GS_E_OK;
 }
 

@@ -17,20 +17,57 @@
 static const struct kind {
     enum policy_kind kind;
     const char *name;
+    const char *api;
     const char *others[3]; /* plural, singular, short; lower case */
+    bool routes;
 } kinds[] = {
-    { POLICY_VIRTUAL_SERVICE, "VirtualService", { "virtualservices", "virtualservice", "vs" } },
-    { POLICY_DESTINATION_RULE, "DestinationRule", { "destinationrules", "destinationrule", "dr" } },
+    { POLICY_VIRTUAL_SERVICE,
+      "VirtualService",
+      "networking.istio.io/v1",
+      { "virtualservices", "virtualservice", "vs" },
+      true },
+    { POLICY_DESTINATION_RULE,
+      "DestinationRule",
+      "networking.istio.io/v1",
+      { "destinationrules", "destinationrule", "dr" },
+      true },
+    { POLICY_NOTE, "Note", "gossamer.dev/v1", { "notes", "note", "no" }, false },
 };
+
+static const struct kind *
+find_kind(enum policy_kind k)
+{
+    for (size_t i = 0; i < GS_COUNT(kinds); i++) {
+        if (kinds[i].kind == k)
+            return &kinds[i];
+    }
+    return NULL;
+}
 
 const char *
 policy_kind_name(enum policy_kind k)
 {
-    for (size_t i = 0; i < GS_COUNT(kinds); i++) {
-        if (kinds[i].kind == k)
-            return kinds[i].name;
-    }
-    return "?";
+    const struct kind *found = find_kind(k);
+
+    return found ? found->name : "?";
+}
+
+const char *
+policy_kind_api(enum policy_kind k)
+{
+    const struct kind *found = find_kind(k);
+
+    GS_ASSERT(found);
+    return found->api;
+}
+
+bool
+policy_kind_routes(enum policy_kind k)
+{
+    const struct kind *found = find_kind(k);
+
+    GS_ASSERT(found);
+    return found->routes;
 }
 
 enum policy_kind
@@ -426,6 +463,24 @@ check_dr(struct reader *r, const struct policy_object *o)
     too_many(r, "subsets", o->place, dr->subset_count, SUBSETS_MAX - 1);
 }
 
+/* ---- Note ---- */
+
+static void
+check_note(struct reader *r, const struct policy_object *o)
+{
+    const struct policy_text *text = &o->note.text;
+    char limit[64];
+
+    if (text->place.told)
+        return;
+    if (text->text.len == 0)
+        (void)wrong_at(r, "text", CODE_POLICY_MISSING, text->place, "a note needs a text");
+    (void)snprintf(limit, sizeof(limit), "has %zu bytes, at most %d are allowed", text->text.len,
+                   NOTE_BYTES_MAX);
+    if (text->text.len > NOTE_BYTES_MAX)
+        (void)wrong_at(r, "text", CODE_POLICY_LIMIT, text->place, limit);
+}
+
 gs_err
 policy_validate(const struct policy_object *o, struct gs_problems *problems)
 {
@@ -441,6 +496,9 @@ policy_validate(const struct policy_object *o, struct gs_problems *problems)
         break;
     case POLICY_DESTINATION_RULE:
         check_dr(&r, o);
+        break;
+    case POLICY_NOTE:
+        check_note(&r, o);
         break;
     case POLICY_NONE:
         GS_UNREACHABLE("policy kind");

@@ -1,5 +1,6 @@
 /* fuzz_codec.c - the value of a policy record, as a peer may send it: refused, or an object that
- * encodes to something which reads back as the same. The first byte chooses the kind. */
+ * encodes to something which reads back as the same. The first byte chooses the kind. The same
+ * bytes as what a peer says of itself, too. */
 #include "tests/fuzz/fuzz.h"
 
 #include <gossamer/buf.h>
@@ -34,13 +35,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct gs_slice key = GS_SLICE("VirtualService/default/web");
     struct codec_active active;
+    struct codec_about about;
     struct policy_object *o;
     struct gs_arena arena;
     struct gs_slice value;
 
     if (size == 0)
         return 0;
-    if (data[0] & 1)
+    if (data[0] & 2)
+        key = GS_SLICE("Note/default/web");
+    else if (data[0] & 1)
         key = GS_SLICE("DestinationRule/default/web");
     value = gs_slice(data + 1, size - 1);
     gs_arena_init(&arena, NULL, 0, 4096);
@@ -48,6 +52,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_stable(o, key, &arena);
     if (codec_read_active(value, &active) == GS_E_OK)
         GS_ASSERT(active.key.len > 0);
+    if (codec_read_about(value, &arena, &about) == GS_E_OK)
+        GS_ASSERT(about.version.len + about.zone.len + about.inbound.len <= value.len);
     gs_arena_fini(&arena);
     return 0;
 }

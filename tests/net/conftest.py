@@ -11,6 +11,7 @@ import pytest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from lib.mesh import Mesh  # noqa: E402
 from lib.node import Node, service  # noqa: E402
 from lib.origin import Origin  # noqa: E402
 from lib.settings import BIN, HEAVY, SLOW, sanitized  # noqa: E402
@@ -51,6 +52,14 @@ class Bench:
         """The usual pair: a node with service echo.default:80 on one origin."""
         o = self.origin("echo", **(origin or {}))
         return self.node([service("echo", [o], health=health)], timeouts=timeouts, **kw), o
+
+    def mesh(self, count=0, **kw):
+        """A mesh of `count` nodes n1.. that gossip only, each of which lists all as alive."""
+        m = Mesh(self, **kw)
+        for _ in range(count):
+            m.add()
+        m.wait_whole()
+        return m
 
     def close(self):
         problems = []

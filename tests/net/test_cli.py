@@ -112,7 +112,12 @@ def test_keys_generate(tmp_path):
         assert base64.b64encode(base64.b64decode(out)).decode() == out.strip()
     assert len({out for _, out, _ in keys}) == 3
     file = config(tmp_path, "# two\n" + keys[0][1] + keys[1][1], "gossip.key")
+    os.chmod(file, 0o644)
     code, doc = check(tmp_path, f"identity: {{ mode: off }}\ngossip: {{ key_file: {file} }}\n")
+    assert code == 1 and "chmod 600" in doc["errors"][0]["hint"]
+    os.chmod(file, 0o600)
+    code, doc = check(tmp_path, f"identity: {{ mode: off }}\ngossip: {{ key_file: {file} }}\n")
+    assert doc["gossip"] == {"keys": "gossip.key_file", "keys_file": str(file)}
     assert code == 0 and doc["errors"] == []
     file = config(tmp_path, keys[0][1] + "not a key\n", "gossip.key")
     code, doc = check(tmp_path, f"identity: {{ mode: off }}\ngossip: {{ key_file: {file} }}\n")
@@ -138,7 +143,8 @@ def test_check_good(tmp_path):
     ("services:\n- name: a\n  port: 0\n", 3, 9, "services[0].port", "GS0014"),
     ("services:\n- name: a\n  instances:\n  - address: 127.0.0.1:1\n    labels: { version: 1.0 }\n", 5, 24,
      "services[0].instances[0].labels.version", "GS0013"),
-    ("gossip: { join: [10.0.0.1:4190] }\n", 1, 17, "gossip.join", "GS0018"),
+    ("names: { listen: 127.0.0.1:53 }\n", 1, 18, "names.listen", "GS0018"),
+    ("state_dir: /nonexistent\ngossip: { join: [10.0.0.1:4190] }\n", 2, 17, "gossip.join", "GS0021"),
     ("node: a\n\tzone: b\n", 2, 1, None, "GS0001"),
     ("node: a\nnode: b\n", 2, 1, None, "GS0002"),
 ])
@@ -151,7 +157,7 @@ def test_check_bad(tmp_path, text, line, column, field, code):
     assert error["file"] == path
     status, out, err = cli("check", "-c", path)
     assert status == 1 and err == ""
-    assert out.startswith(f"{path}:{line}:{column}: error {code}: ")
+    assert f"\n{path}:{line}:{column}: error {code}: " in "\n" + out
 
 
 def test_check_tells_all_at_once(tmp_path):

@@ -169,7 +169,8 @@ def test_systemd_configuration_runs(tmp_path):
     with running("demo", "serve", "--name", "web", "--listen", f"{HOST}:{ports[8080]}",
                  log=tmp_path / "web.log"), running(
                      "run", "-c", str(tmp_path / "s" / "gossamer.yaml"), "--set",
-                     f"state_dir={tmp_path}/state", "--set", f"admin.socket={sock}",
+                     f"state_dir={tmp_path}/state", "--set", f"admin.socket={sock}", "--set",
+                     f"gossip.bind={HOST}:{free_port()}",
                      log=tmp_path / "node.log"):
         until("it is healthy", lambda: states(sock, "web") == ["healthy"], 10)
         assert who(ports[4140], 20, host="web") == {"v1": 20}

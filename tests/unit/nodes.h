@@ -67,7 +67,7 @@ give(struct gossip *to, const struct gossip_record *r)
 }
 
 static inline enum gossip_merged
-send(const struct gossip *from, struct gossip *to, const char *key)
+pass_on(const struct gossip *from, struct gossip *to, const char *key)
 {
     struct gossip_record r = get(from, key);
 

@@ -34,7 +34,12 @@ static const char everything[] =
     "  host: tools\n"
     "  subsets:\n"
     "  - { name: v2, labels: { version: v2, track: '' } }\n"
-    "  - { name: all }\n";
+    "  - { name: all }\n"
+    "---\n"
+    "apiVersion: gossamer.dev/v1\n"
+    "kind: Note\n"
+    "metadata: { name: hello, namespace: ai, labels: { a: b } }\n"
+    "spec: { text: \"two\\nlines\" }\n";
 
 static void
 encode(const struct policy_object *o, struct gs_buf *out)
@@ -66,7 +71,7 @@ objects_survive_the_round_trip(void **state)
     (void)state;
     reading_init(&r, everything, strlen(everything));
     assert_string_equal(gs_buf_cstr(&r.found), "");
-    assert_int_equal(r.m.count, 2);
+    assert_int_equal(r.m.count, 3);
     for (size_t i = 0; i < r.m.count; i++) {
         struct gs_arena arena;
         struct gs_buf first, second;
@@ -181,6 +186,9 @@ golden_values(void **state)
                "8210a5746f6f6c7311928201a276320294a5747261636ba0a776657273696f6ea2763281"
                "01a3616c6c");
     gs_buf_fini(&value);
+    encode(r.m.objects[2], &value);
+    assert_hex(gs_buf_slice(&value), "820192a161a16210a974776f0a6c696e6573");
+    gs_buf_fini(&value);
     reading_fini(&r);
 }
 
@@ -271,6 +279,7 @@ kinds_have_short_names(void **state)
     assert_int_equal(policy_kind_find(GS_SLICE("vs")), POLICY_VIRTUAL_SERVICE);
     assert_int_equal(policy_kind_find(GS_SLICE("VirtualService")), POLICY_VIRTUAL_SERVICE);
     assert_int_equal(policy_kind_find(GS_SLICE("destinationrules")), POLICY_DESTINATION_RULE);
+    assert_int_equal(policy_kind_find(GS_SLICE("notes")), POLICY_NOTE);
     assert_int_equal(policy_kind_find(GS_SLICE("pod")), POLICY_NONE);
 }
 
@@ -299,6 +308,45 @@ what_is_active_is_kept(void **state)
     gs_buf_fini(&out);
 }
 
+/* The bytes of format 1, and what a peer may do to them. */
+static void
+what_a_node_says_of_itself(void **state)
+{
+    const struct codec_about all = { .version = GS_SLICE("0.2.0"),
+                                     .zone = GS_SLICE("eu-1a"),
+                                     .inbound = GS_SLICE("10.0.0.1:4143"),
+                                     .services = 3 };
+    const struct codec_about nothing = { .services = 0 };
+    struct codec_about read;
+    struct gs_arena arena;
+    struct gs_buf out;
+
+    (void)state;
+    gs_arena_init(&arena, NULL, 0, 512);
+    gs_buf_init(&out, GOSSIP_ABOUT_MAX);
+    assert_int_equal(codec_put_about(&all, &out), GS_E_OK);
+    assert_hex(gs_buf_slice(&out),
+               "8401a5302e322e3002a565752d316103ad31302e302e302e313a343134330403");
+    assert_int_equal(codec_read_about(gs_buf_slice(&out), &arena, &read), GS_E_OK);
+    assert_true(gs_slice_eq(read.version, all.version));
+    assert_true(gs_slice_eq(read.zone, all.zone));
+    assert_true(gs_slice_eq(read.inbound, all.inbound));
+    assert_int_equal(read.services, 3);
+    for (size_t len = 0; len < out.len; len++)
+        assert_int_equal(codec_read_about(gs_slice(out.ptr, len), &arena, &read), GS_E_MALFORMED);
+    gs_buf_clear(&out);
+    assert_int_equal(codec_put_about(&nothing, &out), GS_E_OK);
+    assert_hex(gs_buf_slice(&out), "80");
+    assert_int_equal(codec_read_about(gs_buf_slice(&out), &arena, &read), GS_E_OK);
+    assert_int_equal(read.zone.len, 0);
+    assert_int_equal(
+        codec_read_about(GS_SLICE("\x82\x03\xa1x\x40\x93\x01\x80\xa1y"), &arena, &read),
+        GS_E_OK); /* a field of a newer version is skipped */
+    assert_int_equal(codec_read_about(GS_SLICE("\x81\x04\xa1x"), &arena, &read), GS_E_MALFORMED);
+    gs_buf_fini(&out);
+    gs_arena_fini(&arena);
+}
+
 int
 main(void)
 {
@@ -312,6 +360,7 @@ main(void)
         cmocka_unit_test(durations_are_written_as_go_does),
         cmocka_unit_test(kinds_have_short_names),
         cmocka_unit_test(what_is_active_is_kept),
+        cmocka_unit_test(what_a_node_says_of_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,8 +37,16 @@ static const struct refusal refusals[] = {
     { "gossip.join", "gossip: { join: [10.0.0.1:1, [x]] }\n", 1, 30, "gossip.join", "GS0012" },
     { "gossip.join", "gossip: { join: [10.0.0.1:1, 10.0.0.1:1] }\n", 1, 30, "gossip.join",
       "GS0016" },
-    { "gossip.join", "gossip: { join: [10.0.0.1:1] }\n", 1, 17, "gossip.join", "GS0018" },
+    { "gossip.join", "gossip: { join: [0.0.0.0:4190] }\n", 1, 17, "gossip.join", "GS0013" },
+    { "gossip.join", "gossip: { join: [10.0.0.1:0] }\n", 1, 17, "gossip.join", "GS0014" },
+    { "gossip.bind", "gossip: { bind: 0.0.0.0:0, join: [10.0.0.1:4190] }\n", 1, 17, "gossip.bind",
+      "GS0013" },
+    { "gossip.bind", "gossip: { bind: 127.0.0.1:1, join: [10.0.0.1:4190] }\n", 1, 17,
+      "gossip.bind", "GS0013" },
+    { "gossip.advertise", "gossip: { advertise: \"[::1]:1\", join: [10.0.0.1:4190] }\n", 1, 22,
+      "gossip.advertise", "GS0013" },
     { "gossip.key_file", "gossip: { key_file: key }\n", 1, 21, "gossip.key_file", "GS0013" },
+    { "proxy.mode", "proxy: { mode: none }\n", 1, 16, "proxy.mode", "GS0013" },
     { "proxy.outbound", "proxy: { outbound: 4140 }\n", 1, 20, "proxy.outbound", "GS0013" },
     { "proxy.inbound", "proxy: { inbound: 127.0.0.1:4140 }\n", 1, 19, "proxy.inbound", "GS0017" },
     { "proxy.inbound", "proxy: { inbound: 127.0.0.1:70000 }\n", 1, 19, "proxy.inbound", "GS0013" },
@@ -76,6 +84,7 @@ static const struct refusal refusals[] = {
     { "names.range", "names: { range: 127.66.0.0 }\n", 1, 17, "names.range", "GS0013" },
     { "capture.mode", "capture: { mode: nft }\n", 1, 18, "capture.mode", "GS0018" },
     { "services", "services: { a: {} }\n", 1, 11, "services", "GS0012" },
+    { "services", "proxy: { mode: off }\nservices: [{ name: a }]\n", 2, 11, "services", "GS0020" },
     { "services", "services: [a]\n", 1, 12, "services[0]", "GS0012" },
     { "services[].name", "services:\n- port: 80\n", 2, 3, "services[0]", "GS0015" },
     { "services[].name", "services:\n- name: a_b\n", 2, 9, "services[0].name", "GS0013" },
@@ -572,7 +581,6 @@ static void
 test_everything_that_is_not_built_is_told(void **state)
 {
     static const char *const fields[] = {
-        "gossip.join",
         "identity.mode",
         "names.listen",
         "capture.mode",
@@ -584,7 +592,7 @@ test_everything_that_is_not_built_is_told(void **state)
     size_t at = 0;
 
     (void)state;
-    assert_int_equal(load("gossip: { join: [10.0.0.1:4190] }\nidentity: { mode: files }\n"
+    assert_int_equal(load("identity: { mode: files }\n"
                           "names: { listen: 127.0.0.1:53 }\ncapture: { mode: nft }\n" SERVICE
                           "  protocol: auto\n  outbound: 127.0.0.1:5000\n"
                           "  identity: { uid: 0 }\n" EXTERNAL),
@@ -611,6 +619,27 @@ test_identity_off_is_a_warning(void **state)
     assert_int_equal(problems.warnings, 0);
     assert_int_equal(problems.count, 1);
     assert_int_equal(problems.items[0].severity, GS_SEV_NOTE);
+    assert_loads("proxy: { mode: off }\n"); /* what that means here is something else */
+    assert_non_null(strstr(problems.items[0].message, "gossip key"));
+}
+
+/* ---- a mesh ---- */
+
+static void
+test_mesh(void **state)
+{
+    char text[GS_ADDR_TEXT];
+
+    (void)state;
+    assert_loads("gossip: { bind: 10.0.0.2:4190, join: [10.0.0.1:4190, \"[fd00::1]:4190\"] }\n");
+    assert_int_equal(config->gossip.join.count, 2);
+    assert_string_equal(gs_addr_text(&config->gossip.join.items[1], text), "[fd00::1]:4190");
+    assert_int_equal(config->proxy.mode, CONFIG_PROXY_ON);
+    /* Several nodes of one machine, and one that other machines reach at another address. */
+    assert_loads("gossip: { bind: 127.0.0.2:4190, join: [127.0.0.1:4190] }\n");
+    assert_loads("gossip: { bind: 127.0.0.2:1, advertise: 10.0.0.2:1, join: [10.0.0.1:1] }\n");
+    assert_loads("proxy: { mode: off }\nservices: []\n");
+    assert_int_equal(config->proxy.mode, CONFIG_PROXY_OFF);
 }
 
 /* ---- clashes ---- */
@@ -624,6 +653,7 @@ test_clashes(void **state)
     } rows[] = {
         { "proxy: { outbound: 127.0.0.1:1, inbound: 127.0.0.1:1 }\n", "proxy.inbound" },
         { "proxy: { outbound: 127.0.0.1:1, inbound: 127.0.0.2:1 }\n", NULL },
+        { "proxy: { mode: off, outbound: 127.0.0.1:1, inbound: 127.0.0.1:1 }\n", NULL },
         { "proxy: { outbound: 127.0.0.1:1, inbound: 0.0.0.0:1 }\n", "proxy.inbound" },
         { "proxy: { outbound: 127.0.0.1:1, inbound: \"[::]:1\" }\n", "proxy.inbound" },
         { "proxy: { outbound: 127.0.0.1:1, inbound: \"[::1]:1\" }\n", NULL },
@@ -669,6 +699,7 @@ main(void)
         TEST(test_off_is_in_this_version),
         TEST(test_everything_that_is_not_built_is_told),
         TEST(test_identity_off_is_a_warning),
+        TEST(test_mesh),
         TEST(test_clashes),
     };
 

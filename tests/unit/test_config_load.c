@@ -3,6 +3,7 @@
 #include "config_case.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 /* ---- files ---- */
 
@@ -411,6 +412,31 @@ test_bad_keys(void **state)
     gs_buf_fini(&many);
 }
 
+/* Who reads the file is a node of the mesh. */
+static void
+test_key_file_modes(void **state)
+{
+    static const struct {
+        mode_t mode;
+        size_t errors, warnings;
+    } rows[] = { { 0600, 0, 0 }, { 0400, 0, 0 }, { 0640, 0, 1 }, { 0644, 1, 0 }, { 0602, 1, 0 } };
+    struct config_keys keys = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < GS_COUNT(rows); i++) {
+        write_file(GS_SLICE(KEY_A "\n"));
+        assert_int_equal(chmod(file, rows[i].mode), 0);
+        gs_problems_fini(&problems);
+        gs_problems_init(&problems);
+        assert_int_equal(config_load_keys(file, &keys, &problems),
+                         rows[i].errors ? GS_E_INVALID : GS_E_OK);
+        assert_int_equal(problems.errors, rows[i].errors);
+        assert_int_equal(problems.warnings, rows[i].warnings);
+        config_keys_fini(&keys);
+        (void)unlink(file);
+    }
+}
+
 int
 main(void)
 {
@@ -429,6 +455,7 @@ main(void)
         TEST(test_help_names_every_key),
         TEST(test_keys),
         TEST(test_bad_keys),
+        TEST(test_key_file_modes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,13 @@ log_many(unsigned n)
         LOG_INFO("many", "i=%u", i);
 }
 
+static void
+log_at_most_40(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        GS_LOG_AT_MOST(40, GS_LOG_INFO, "many", "i=%u", i);
+}
+
 static unsigned
 lines(void)
 {
@@ -135,7 +142,7 @@ static void
 test_limit_per_site(void **state)
 {
     struct timespec before, after;
-    struct gs_log_site site = { 0, 0, 0 };
+    struct gs_log_site site = { 0 };
 
     (void)state;
     gs_log_setup(GS_LOG_INFO, GS_LOG_TEXT);
@@ -147,6 +154,10 @@ test_limit_per_site(void **state)
         (void)clock_gettime(CLOCK_REALTIME, &after);
     } while (before.tv_sec != after.tv_sec);
     assert_true(lines() <= 10);
+    capture();
+    log_at_most_40(100); /* within two seconds */
+    release();
+    assert_in_range(lines(), 40, 80);
     site.window_s = 1; /* a site that was noisy long ago */
     site.count = 25;
     site.suppressed = 15;

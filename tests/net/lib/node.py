@@ -20,6 +20,8 @@ import tempfile
 from . import client, metrics
 from .settings import BIN, HOST, WORKERS, child_env, sanitized, secs, until
 
+LINE = re.compile(r"\S+Z (?:ERROR|WARN |INFO |DEBUG) (\S+) ?(.*)")
+FIELD = re.compile(r'([a-z_0-9]+)=("([^"]*)"|\S*)')
 REPORTS = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:")
 
 # Tests and nodes alike may have as many descriptors as the machine allows.
@@ -111,11 +113,22 @@ class UnixHTTP(http.client.HTTPConnection):
 
 class Node:
 
-    def __init__(self, dir, services=(), name="n1", timeouts=None, workers=None, extra=None):
+    def __init__(self,
+                 dir,
+                 services=(),
+                 name="n1",
+                 timeouts=None,
+                 workers=None,
+                 extra=None,
+                 join=(),
+                 key_file=None,
+                 proxy=True):
+        """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
+        self.join, self.key_file, self.proxy = list(join), key_file, proxy
         self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
                                                                 for _ in range(4))
         self.state_dir = self.dir / "state"
@@ -141,6 +154,12 @@ class Node:
             "state_dir": str(self.state_dir),
             "identity": {"mode": "off"},
         }
+        if self.join:
+            c["gossip"]["join"] = ["%s:%d" % a for a in self.join]
+        if self.key_file:
+            c["gossip"]["key_file"] = str(self.key_file)
+        if not self.proxy:
+            c["proxy"] = {"mode": "off"}
         if self.timeouts:
             c["timeouts"] = self.timeouts
         if self.services:
@@ -201,16 +220,20 @@ class Node:
                 late = f"did not stop within {secs(timeout)} s of SIGTERM"
                 raise AssertionError(self.said(late)) from None
         self.clean()
-        if self.proc is not None:
+        if self.proc is not None and self.proc.returncode != -signal.SIGKILL:  # by a test
             code = self.proc.returncode
             assert self.exit_wanted in (None, code), self.said(f"exited with {code}")
             assert not REPORTS.search(self.log()), self.said("reported")
 
+    def crash(self):
+        """SIGKILL; it may be started again."""
+        self.proc.kill()
+        self.proc.wait()
+
     def kill(self):
         if self.alive():
             self.exit_wanted = None
-            self.proc.kill()
-            self.proc.wait()
+            self.crash()
         self.clean()
 
     def clean(self):
@@ -222,6 +245,17 @@ class Node:
 
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    def lines(self, event, **fields):
+        """What the log has said so far of an event, as dicts; only lines with these fields."""
+        out = []
+        for line in self.log().splitlines():
+            m = LINE.match(line)
+            if m and m[1] == event:
+                f = {k: q if v.startswith('"') else v for k, v, q in FIELD.findall(m[2])}
+                if all(f.get(k) == v for k, v in fields.items()):
+                    out.append(f)
+        return out
 
     # ---- what the kernel says of it ----
     def rss_kib(self):

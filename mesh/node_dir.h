@@ -1,0 +1,19 @@
+/* node_dir.h - the state directory of a running node: made, locked, and node.state in it. */
+#pragma once
+
+#include <stdint.h>
+
+#include <gossamer/err.h>
+
+#include "mesh/state.h"
+
+/* Make it, with its parents, and lock it. *fd holds the lock until it is closed.
+ * GS_E_INVALID, GS_E_IO, GS_E_IN_USE (why names the pid of who holds it). */
+gs_err node_dir_open(const char *dir, int *fd, struct gs_why *why)
+    __attribute__((warn_unused_result));
+/* Begin a new life: a boot number above every former one, even when the disk was lost, is in
+ * node.state when this returns. The rest of *out is what the former life left. */
+void node_dir_boot(const char *dir, uint64_t wall_ms, struct state_node *out);
+/* Blocks on the disk; any thread. */
+gs_err node_dir_save(const char *dir, const struct state_node *n, struct gs_why *why)
+    __attribute__((warn_unused_result));

@@ -1,0 +1,437 @@
+/* scenario.c - what can be run. Each scenario is a function that sets things in motion and drives
+ * the world; scenario_run() makes the world before and judges it after. */
+#include "tests/sim/scenario.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <gossamer/alloc.h>
+
+#include "tests/sim/rest.h"
+#include "tests/sim/start.h"
+#include "tests/sim/world.h"
+
+#define POLL_NS (2 * SIM_MS)
+
+/* ---- helps ---- */
+
+static void
+on_views(struct world *w, uint64_t since_ns, uint64_t until_ns)
+{
+    if (start_is_complete(w))
+        sample_add(&w->views, w->now_ns - since_ns);
+    else if (w->now_ns < until_ns)
+        world_at(w, w->now_ns + POLL_NS, on_views, since_ns, until_ns);
+}
+
+/* From now: how long until all know all, if it takes no longer than that? */
+static void
+watch_views(struct world *w, uint64_t at_most_ns)
+{
+    on_views(w, w->now_ns, w->now_ns + at_most_ns);
+}
+
+static uint64_t
+end_ns(const struct world *w)
+{
+    return w->begun_ns + w->options.seconds * SIM_S;
+}
+
+/* One that is up, of the faults' choosing; NULL if luck has it that the draw is not. */
+static struct host *
+draw_up(struct world *w, enum fault f)
+{
+    struct host *h = &w->hosts[gs_rng_below(&w->faults[f], w->count)];
+
+    return h->state == HOST_RUNNING && !h->leaving ? h : NULL;
+}
+
+static void
+figure(FILE *out, const char *what, struct samples *s)
+{
+    char text[96];
+
+    if (s->count > 0)
+        (void)fprintf(out, "  %-28s %s\n", what, samples_text(s, text));
+}
+
+/* ---- calm ---- */
+
+static void
+calm_run(struct world *w)
+{
+    memset(&w->net.counters, 0, sizeof(w->net.counters));
+    w->tcp.frame_bytes = 0;
+    w->oracle.quiet = true;
+    world_run(w, end_ns(w));
+    w->oracle.quiet = false;
+}
+
+static void
+calm_figures(struct world *w, FILE *out)
+{
+    double node_seconds = (double)w->count * w->options.seconds;
+
+    (void)fprintf(out, "  per node and second          %.1f B UDP in %.2f packets, %.1f B TCP\n",
+                  (double)w->net.counters.datagram_bytes / node_seconds,
+                  (double)w->net.counters.datagrams / node_seconds,
+                  (double)w->tcp.frame_bytes / node_seconds);
+}
+
+/* ---- join ---- */
+
+static void
+join_run(struct world *w)
+{
+    start_joining(w);
+    watch_views(w, end_ns(w) - w->now_ns);
+    world_run(w, end_ns(w));
+    if (w->views.count == 0)
+        oracle_fail(w, ORACLE_VIEWS, "not all know all after %" PRIu32 " s", w->options.seconds);
+}
+
+static void
+views_figures(struct world *w, FILE *out)
+{
+    figure(out, "until all know all", &w->views);
+}
+
+/* ---- kill ---- */
+
+static void
+on_restart(struct world *w, uint64_t index, uint64_t kind)
+{
+    fault_restart(w, &w->hosts[index], (enum fault)kind);
+}
+
+static bool
+is_watched(const struct world *w)
+{
+    for (size_t i = 0; i < WATCHES_MAX; i++) {
+        if (w->watches.items[i].active)
+            return true;
+    }
+    return false;
+}
+
+/* One at a time: from its end until all know, and back again. */
+static void
+kill_one(struct world *w, uint32_t how)
+{
+    enum fault f = how == 2 ? FAULT_POWER : FAULT_CRASH;
+    uint64_t until_ns = w->now_ns + 40 * SIM_S;
+    struct host *h = draw_up(w, f);
+
+    if (!h)
+        return;
+    w->watches.tag = how;
+    w->net.quality.silent = how != 0;
+    if (f == FAULT_POWER)
+        fault_power(w, h);
+    else
+        fault_crash(w, h);
+    if (host_is_up(h))
+        return; /* masked */
+    watch_state(w, h->index, GOSSIP_DEAD, 0);
+    while (!w->over && is_watched(w) && w->now_ns < until_ns)
+        world_run(w, w->now_ns + 10 * SIM_MS);
+    fault_restart(w, h, FAULT_RESTART_KEPT);
+    world_run(w, w->now_ns + between(&w->faults[f], 3 * SIM_S, 5 * SIM_S));
+}
+
+/* In turns: the kernel of the dead answers; it does not; there is none. */
+static void
+kill_run(struct world *w)
+{
+    for (uint32_t turn = 0; !w->over && w->now_ns < end_ns(w); turn++)
+        kill_one(w, turn % 3);
+    w->net.quality.silent = false;
+}
+
+static void
+kill_figures(struct world *w, FILE *out)
+{
+    figure(out, "killed, ICMP: all know", &w->watches.all[0]);
+    figure(out, "killed, no ICMP: all know", &w->watches.all[1]);
+    figure(out, "power off: all know", &w->watches.all[2]);
+}
+
+/* ---- partition ---- */
+
+static void
+partition_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_PARTITION];
+    uint8_t *sides = gs_alloc(w->count);
+
+    operator_start(
+        w, &(struct operator_pace){ .keys = 8, .every_ns = 300 * SIM_MS, .own_every_ns = SIM_S });
+    while (!w->over && w->now_ns + 40 * SIM_S <= end_ns(w)) {
+        uint64_t for_ns = between(r, SIM_S, 20 * SIM_S);
+
+        for (uint32_t i = 0; i < w->count; i++)
+            sides[i] = (uint8_t)gs_rng_below(r, 2);
+        fault_partition(w, sides, for_ns);
+        world_run(w, w->now_ns + for_ns);
+        watch_views(w, 15 * SIM_S);
+        world_run(w, w->now_ns + 20 * SIM_S);
+    }
+    gs_free(sides);
+}
+
+/* ---- loss ---- */
+
+static void
+loss_run(struct world *w)
+{
+    w->net.quality.loss_ppm = 200000;
+    operator_start(
+        w, &(struct operator_pace){ .keys = 16, .every_ns = 200 * SIM_MS, .own_every_ns = SIM_S });
+    world_run(w, end_ns(w));
+}
+
+static void
+policy_figures(struct world *w, FILE *out)
+{
+    figure(out, "a write: half know", &w->watches.half[0]);
+    figure(out, "a write: all know", &w->watches.all[0]);
+}
+
+/* ---- policy ---- */
+
+static void
+policy_run(struct world *w)
+{
+    operator_start(w, &(struct operator_pace){ .keys = 48, .every_ns = 100 * SIM_MS });
+    world_run(w, end_ns(w));
+}
+
+/* ---- restart ---- */
+
+static const enum fault restarts[3] = { FAULT_RESTART_KEPT, FAULT_RESTART_LOST, FAULT_RESTART_OLD };
+
+static void
+restart_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_CRASH];
+
+    operator_start(
+        w, &(struct operator_pace){ .keys = 12, .every_ns = 200 * SIM_MS, .own_every_ns = SIM_S });
+    for (uint32_t i = 0; !w->over && w->now_ns + 15 * SIM_S <= end_ns(w); i++) {
+        struct host *h = draw_up(w, FAULT_CRASH);
+
+        if (!h)
+            continue;
+        disk_copy(&h->backup, &h->disk);
+        world_run(w, w->now_ns + between(r, SIM_S, 4 * SIM_S));
+        fault_crash(w, h);
+        world_run(w, w->now_ns + between(r, 50 * SIM_MS, 5 * SIM_S));
+        w->watches.tag = i % 3;
+        fault_restart(w, h, restarts[i % 3]);
+        if (host_is_up(h))
+            watch_state(w, h->index, GOSSIP_ALIVE, h->boot);
+        world_run(w, w->now_ns + 2 * SIM_S);
+    }
+    world_run(w, end_ns(w));
+}
+
+static void
+restart_figures(struct world *w, FILE *out)
+{
+    for (size_t i = 0; i < WATCH_TAGS; i++)
+        figure(out, fault_name(restarts[i]), &w->watches.all[i]);
+}
+
+/* ---- churn ---- */
+
+static void
+churn_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_CRASH];
+
+    operator_start(w, &(struct operator_pace){
+                          .keys = 12, .every_ns = 500 * SIM_MS, .own_every_ns = 300 * SIM_MS });
+    while (!w->over && w->now_ns < end_ns(w)) {
+        struct host *h = draw_up(w, FAULT_CRASH);
+
+        if (h) {
+            if (chance(r, SIM_PPM / 3))
+                fault_leave(w, h);
+            else
+                fault_crash(w, h);
+            world_at(w, w->now_ns + between(r, 2 * SIM_S, 10 * SIM_S), on_restart, h->index,
+                     FAULT_RESTART_KEPT);
+        }
+        world_run(w, w->now_ns + between(r, 100 * SIM_MS, 2 * SIM_S));
+    }
+    world_run(w, w->now_ns + 11 * SIM_S);
+}
+
+/* ---- freeze ---- */
+
+static void
+freeze_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_FREEZE];
+
+    operator_start(
+        w, &(struct operator_pace){ .keys = 12, .every_ns = 500 * SIM_MS, .own_every_ns = SIM_S });
+    while (!w->over && w->now_ns < end_ns(w)) {
+        struct host *h = draw_up(w, FAULT_FREEZE);
+        uint64_t longest_ns = (128 * SIM_MS) << gs_rng_below(r, 8); /* to 16.4 s */
+
+        if (h)
+            fault_freeze(w, h, between(r, longest_ns / 4, longest_ns));
+        world_run(w, w->now_ns + between(r, 100 * SIM_MS, 2 * SIM_S));
+    }
+}
+
+/* ---- skew ---- */
+
+static void
+skew_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_CLOCK];
+
+    operator_start(
+        w, &(struct operator_pace){ .keys = 12, .every_ns = 100 * SIM_MS, .own_every_ns = SIM_S });
+    while (!w->over && w->now_ns < end_ns(w)) {
+        struct host *h = draw_up(w, FAULT_CLOCK);
+        int64_t by_ms = (int64_t)(UINT64_C(100) << gs_rng_below(r, 28)); /* to 155 days */
+
+        if (h)
+            fault_clock(w, h, chance(r, SIM_PPM / 2) ? by_ms : -by_ms);
+        world_run(w, w->now_ns + between(r, 100 * SIM_MS, 2 * SIM_S));
+    }
+}
+
+/* ---- leave ---- */
+
+static void
+leave_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_LEAVE];
+
+    operator_start(w, &(struct operator_pace){ .keys = 12, .every_ns = SIM_S });
+    while (!w->over && w->now_ns < end_ns(w)) {
+        struct host *h = draw_up(w, FAULT_LEAVE);
+
+        if (h) {
+            fault_leave(w, h);
+            watch_state(w, h->index, GOSSIP_LEFT, 0);
+            if (chance(r, SIM_PPM / 2))
+                world_at(w, w->now_ns + 12 * SIM_S, on_restart, h->index, FAULT_RESTART_KEPT);
+        }
+        world_run(w, w->now_ns + between(r, 2 * SIM_S, 6 * SIM_S));
+    }
+    world_run(w, w->now_ns + 13 * SIM_S);
+}
+
+static void
+leave_figures(struct world *w, FILE *out)
+{
+    figure(out, "leaves: all know", &w->watches.all[0]);
+}
+
+/* ---- the table ---- */
+
+#define FAULT_BIT(name) (1u << FAULT_##name)
+
+const struct scenario scenarios[] = {
+    { "calm", "nothing is done, so nothing may happen; what that costs", 32, 60, START_CONVERGED, 1,
+      .rests = true, .run = calm_run, .figures = calm_figures },
+    { "join", "all start at once and know one address", 32, 10, START_JOINING, 1, .rests = true,
+      .run = join_run, .figures = views_figures },
+    { "kill", "processes are killed, with and without a kernel that says so; machines lose power",
+      32, 240, START_CONVERGED, 3, .rests = true, .disks = true,
+      .faults = FAULT_BIT(CRASH) | FAULT_BIT(POWER) | FAULT_BIT(RESTART_KEPT), .run = kill_run,
+      .figures = kill_figures },
+    { "partition", "two halves do not hear each other; both are written to", 32, 90,
+      START_CONVERGED, 3, .rests = true, .false_deaths = true, .faults = FAULT_BIT(PARTITION),
+      .run = partition_run, .figures = views_figures },
+    { "loss", "a fifth of all packets is lost", 32, 60, START_CONVERGED, 3, .rests = true,
+      .false_deaths = true, .faults = FAULT_BIT(LOSS), .run = loss_run, .figures = policy_figures },
+    { "policy", "writes from changing nodes", 32, 30, START_CONVERGED, 3, .rests = true,
+      .run = policy_run, .figures = policy_figures },
+    { "restart", "with what was on the disk, with none of it, with what was there before", 16, 90,
+      START_CONVERGED, 3, .rests = true, .disks = true,
+      .faults = FAULT_BIT(CRASH) | FAULT_BIT(RESTART_KEPT) | FAULT_BIT(RESTART_LOST) |
+                FAULT_BIT(RESTART_OLD),
+      .run = restart_run, .figures = restart_figures },
+    { "churn", "nodes come and go all the time", 24, 60, START_CONVERGED, 3, .rests = true,
+      .disks = true, .faults = FAULT_BIT(CRASH) | FAULT_BIT(LEAVE) | FAULT_BIT(RESTART_KEPT),
+      .run = churn_run },
+    { "freeze", "processes stand still for up to 16 s", 32, 90, START_CONVERGED, 3, .rests = true,
+      .faults = FAULT_BIT(FREEZE), .run = freeze_run },
+    { "skew", "wall clocks jump, by up to months, both ways", 16, 60, START_CONVERGED, 3,
+      .rests = true, .faults = FAULT_BIT(CLOCK), .run = skew_run },
+    { "leave", "nodes say goodbye, some come back", 24, 60, START_CONVERGED, 3, .rests = true,
+      .disks = true, .faults = FAULT_BIT(LEAVE), .run = leave_run, .figures = leave_figures },
+    { "chaos", "all of it at once", 32, 30, START_CONVERGED, 3, .rests = true, .disks = true,
+      .false_deaths = true, .run = chaos_run },
+};
+const uint32_t scenario_count = GS_COUNT(scenarios);
+
+const struct scenario *
+scenario_find(const char *name)
+{
+    for (uint32_t i = 0; i < scenario_count; i++) {
+        if (strcmp(scenarios[i].name, name) == 0)
+            return &scenarios[i];
+    }
+    return NULL;
+}
+
+/* ---- a run ---- */
+
+static void
+check_fired(struct world *w)
+{
+    for (unsigned f = 0; f < FAULTS; f++) {
+        if ((w->options.scenario->faults & ~w->options.masked & (1u << f)) &&
+            w->tally[f].fired == 0)
+            oracle_fail(w, ORACLE_VACUOUS, "no %s happened", fault_name((enum fault)f));
+    }
+}
+
+struct world *
+scenario_run(const struct world_options *o)
+{
+    const struct scenario *s = o->scenario;
+    struct world *w = world_new(o);
+
+    if (s->start == START_CONVERGED)
+        start_converged(w);
+    w->begun_ns = w->now_ns;
+    if (!w->over)
+        s->run(w);
+    if (!w->over && s->rests)
+        rest_run(w);
+    if (!w->over)
+        ledger_check(w);
+    if (!w->over)
+        check_fired(w);
+    return w;
+}
+
+void
+scenario_summary(const struct world *w, double wall_s, FILE *out)
+{
+    (void)fprintf(out,
+                  "%s seed %" PRIu64 " nodes %" PRIu32 ": %.1f s virtual in %.2f s, %" PRIu64
+                  " events, hash %016" PRIx64,
+                  w->options.scenario->name, w->options.seed, w->count, (double)w->now_ns / 1e9,
+                  wall_s, w->events, w->trace.hash);
+    for (unsigned f = 0; f < FAULTS; f++) {
+        if (w->tally[f].fired > 0)
+            (void)fprintf(out, ", %s %" PRIu32, fault_name((enum fault)f), w->tally[f].fired);
+    }
+    if (w->ledger.count > 0)
+        (void)fprintf(out, ", writes %zu (%zu acknowledged, %zu listed as lost races)",
+                      w->ledger.count, w->ledger.acknowledged, w->ledger.conflicts);
+    if (w->oracle.false_deaths > 0)
+        (void)fprintf(out, ", false deaths %" PRIu64, w->oracle.false_deaths);
+    if (w->rested_ns != UINT64_MAX)
+        (void)fprintf(out, ", at rest after %.2f s", (double)w->rested_ns / 1e9);
+    (void)fprintf(out, ": %s\n", w->oracle.failed ? w->oracle.first : "ok");
+}

@@ -1,0 +1,16 @@
+/* sim_chaos.c - 32 nodes, all faults at once, then rest: seeds FIRST to FIRST + COUNT - 1. */
+#include "tests/sim/cases.h"
+
+int
+main(int argc, char **argv)
+{
+    static struct sim_cases cases;
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 10;
+
+    count = cases_seeds((uint32_t)count);
+    for (uint64_t seed = first; seed < first + count && cases.count < CASES_MAX; seed++)
+        cases_add(&cases, &(struct world_options){
+                              .scenario = scenario_find("chaos"), .seed = seed, .hosts = 32 });
+    return cases_run(&cases, "chaos");
+}
