@@ -232,7 +232,7 @@ reap_later(struct running *r)
 static uint64_t
 flush_model(struct node *n)
 {
-    struct model_flushed f = model_flush(n->model);
+    struct model_flushed f = model_flush(n->model, n->loop->now_ms);
 
     if (f.seq > 0)
         reap_later(running_of(n));
@@ -586,7 +586,8 @@ start_model(struct running *r, uint32_t workers, struct gs_why *why)
 {
     const struct config *c = r->node.config;
     struct node *n = &r->node;
-    struct model_options o = { .node = gs_slice_str(c->node),
+    struct model_options o = { .id = r->node.id,
+                               .node = gs_slice_str(c->node),
                                .zone = gs_slice_str(c->zone ? c->zone : ""),
                                .ns = gs_slice_str(c->ns),
                                .root_ns = gs_slice_str(c->root_namespace) };
