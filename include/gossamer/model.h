@@ -50,7 +50,8 @@ struct model_service {
 gs_err model_set_service(struct model *m, const struct model_service *s, struct gs_why *why)
     GS_MUST_CHECK;
 void model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port);
-/* GS_E_NOT_FOUND: no such instance (it was removed meanwhile). */
+/* What a check of this node found. TIER_PENDING: it was checked, and never was well.
+ * GS_E_NOT_FOUND: no such instance (it was removed meanwhile). */
 gs_err model_set_health(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port,
                         const struct gs_addr *addr, enum endpoint_tier tier);
 
@@ -121,7 +122,7 @@ void model_on_transaction(struct model *m, uint64_t id, const struct model_membe
 /* The present version of an owner's record of kind MODEL_KIND_ENDPOINTS; version.writer is the owner,
  * known or not. One that cannot be used is left out: what that owner has of that service is gone
  * then, everything else stands. This node's own come back here, too: what it published in a former
- * run and does not have any more is withdrawn.
+ * run stands until all instances of it have been checked, or is withdrawn if it is not configured.
  * returns   GS_E_OK, or GS_E_MALFORMED or GS_E_LIMIT with a reason that names record and owner */
 gs_err model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why *why);
 

@@ -41,7 +41,8 @@ struct catalog_instance {
     enum endpoint_tier tier; /* what it is used as, once settled */
     bool shown;              /* likewise: is it in the blob? */
     bool held;               /* traffic spoke against a worse tier */
-    bool passed;             /* own ones: a check did, so it may be published */
+    bool checked;            /* own ones: a check has ended, one way or the other */
+    bool passed;             /* own ones: well, so it may be published */
 };
 
 struct catalog_offer {

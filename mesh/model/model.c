@@ -90,7 +90,10 @@ gs_err
 model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why *why)
 {
     GS_ASSERT(r->kind == MODEL_KIND_ENDPOINTS);
-    return offers_on_record(&m->catalog, r, why);
+    if (!gs_id_eq(&r->version.writer, &m->catalog.self->id))
+        return offers_on_record(&m->catalog, r, why);
+    own_heard(&m->catalog, r);
+    return GS_E_OK;
 }
 
 gs_err

@@ -94,6 +94,7 @@ inherit(struct catalog_offer *o, const struct catalog_offer *former)
             to->tier = from->tier;
             to->shown = from->shown;
             to->held = from->held;
+            to->checked = from->checked;
             to->passed = from->passed;
             break;
         }

@@ -204,12 +204,13 @@ own_set_health(struct catalog *c, const struct endpoints_key *k, const struct gs
 
         if (!gs_addr_eq(&at->addr, addr))
             continue;
-        if (at->said != tier) {
-            at->said = tier;
-            at->passed = at->passed || tier == TIER_HEALTHY;
-            catalog_mark(c, o->service);
-            touch(&c->own);
-        }
+        if (at->said == tier && at->checked)
+            return GS_E_OK;
+        at->said = tier;
+        at->checked = true;
+        at->passed = at->passed || tier == TIER_HEALTHY;
+        catalog_mark(c, o->service);
+        touch(&c->own);
         return GS_E_OK;
     }
     return GS_E_NOT_FOUND;
@@ -269,6 +270,18 @@ say(struct own *w, const struct catalog_offer *offer)
     return e.count > 0;
 }
 
+/* A record of a former run stands until every instance has been checked: withdrawing it for the
+ * moment that takes would be felt in the whole mesh. */
+static bool
+awaits_checks(const struct own_record *r, const struct catalog_offer *offer)
+{
+    bool checked = true;
+
+    for (size_t i = 0; i < offer->count; i++)
+        checked = checked && offer->instances[i].checked;
+    return r->there && !r->known && !checked;
+}
+
 /* Is it news to others? */
 static bool
 note_content(struct own_record *r, struct gs_slice value)
@@ -310,6 +323,10 @@ own_next(struct catalog *c, struct model_own *out)
 
         if (endpoints_key_parse(r->key, &k, NULL) == GS_E_OK)
             offer = find(c, &k);
+        if (offer && awaits_checks(r, offer)) {
+            w->at++;
+            continue;
+        }
         if (offer && say(w, offer)) {
             if (note_content(r, gs_buf_slice(&w->value)))
                 return hand_out(w, r, out);
