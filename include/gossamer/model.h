@@ -119,10 +119,11 @@ struct model_member {
 void model_on_transaction(struct model *m, uint64_t id, const struct model_member *members,
                           size_t count);
 
-/* The present version of an owner's record of kind MODEL_KIND_ENDPOINTS; version.writer is the owner,
- * known or not. One that cannot be used is left out: what that owner has of that service is gone
- * then, everything else stands. This node's own come back here, too: what it published in a former
- * run stands until all instances of it have been checked, or is withdrawn if it is not configured.
+/* The present version of an owner's record of kind MODEL_KIND_ENDPOINTS; version.writer is the
+ * owner, known or not. One that cannot be used is left out: what that owner has of that service is
+ * gone then, everything else stands. This node's own come back here, too: what it published in a
+ * former run stands until all instances of it have been checked, or is withdrawn if it is not
+ * configured.
  * returns   GS_E_OK, or GS_E_MALFORMED or GS_E_LIMIT with a reason that names record and owner */
 gs_err model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why *why);
 

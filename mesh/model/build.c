@@ -13,8 +13,7 @@
 
 #include "mesh/model/re2.h"
 
-#define PLAN_BYTES_MAX (1u << 20) /* policy of one service; endpoints are folded one by one */
-#define PLAN_FOLD_BYTES 4096
+#define PLAN_BYTES_MAX (16u << 20)
 #define LABELS_SHARED 8 /* sets of labels that are looked at for one alike */
 
 /* ---- plans ---- */
@@ -32,50 +31,20 @@ plan_text(struct gs_buf *b, struct gs_slice s)
     (void)gs_buf_put_slice(b, s);
 }
 
+/* Offers and owners have fingerprints, so what a peer says is not gone through again: in a mesh
+ * where a thousand nodes have one service, this is most of the work of a change. */
 static void
-plan_addr(struct gs_buf *b, const struct gs_addr *a)
-{
-    plan_u64(b, (uint64_t)a->family << 16 | a->port);
-    (void)gs_buf_put(b, a->ip, sizeof(a->ip));
-}
-
-/* What peers say may be long: no more of it is kept than needed. */
-static void
-plan_fold(struct gs_buf *b, uint64_t plan[2])
-{
-    GS_ASSERT(!b->failed);
-    plan[0] = gs_hash(b->ptr, b->len, plan[0]);
-    plan[1] = gs_hash(b->ptr, b->len, plan[1]);
-    gs_buf_clear(b);
-}
-
-static void
-plan_owner(struct gs_buf *b, const struct catalog_owner *o)
-{
-    (void)gs_buf_put(b, &o->id, sizeof(o->id));
-    plan_addr(b, &o->mesh);
-    plan_text(b, o->name);
-    plan_text(b, o->zone);
-}
-
-static void
-plan_endpoints(struct gs_buf *b, const struct catalog_service *s, uint64_t plan[2])
+plan_endpoints(struct gs_buf *b, const struct catalog_service *s)
 {
     const struct catalog_offer *offer = NULL, *last = NULL;
     const struct catalog_instance *i;
 
     for (struct catalog_at at = { 0 }; (i = catalog_next(s, &at, &offer)); last = offer) {
-        if (offer != last)
-            plan_owner(b, offer->owner);
-        plan_addr(b, &i->addr);
-        plan_u64(b, i->tier);
-        plan_u64(b, i->label_count);
-        for (uint32_t l = 0; l < i->label_count; l++) {
-            plan_text(b, i->labels[l].name);
-            plan_text(b, i->labels[l].value);
+        if (offer != last) {
+            (void)gs_buf_put(b, offer->content, sizeof(offer->content));
+            plan_u64(b, offer->owner->revision);
         }
-        if (b->len >= PLAN_FOLD_BYTES)
-            plan_fold(b, plan);
+        plan_u64(b, (uint64_t)(i - offer->instances) << 8 | (uint64_t)i->tier);
     }
 }
 
@@ -129,13 +98,13 @@ build_plan(const struct model *m, const struct catalog_service *s, uint64_t plan
     struct gs_buf b;
 
     gs_buf_init(&b, PLAN_BYTES_MAX);
-    plan[0] = 1;
-    plan[1] = 2;
     plan_u64(&b, s->id);
-    plan_endpoints(&b, s, plan);
+    plan_endpoints(&b, s);
     plan_subsets(&b, m, s);
     plan_policy(&b, m, s);
-    plan_fold(&b, plan);
+    GS_ASSERT(!b.failed);
+    plan[0] = gs_hash(b.ptr, b.len, 1);
+    plan[1] = gs_hash(b.ptr, b.len, 2);
     gs_buf_fini(&b);
 }
 
@@ -169,7 +138,7 @@ share_labels(struct label_sets *sets, const struct catalog_instance *i)
             same_labels(sets->sets[k], i->labels, i->label_count))
             return sets->sets[k];
     }
-    labels = gs_arena_alloc(sets->arena, (i->label_count + 1) * sizeof(*labels));
+    labels = gs_arena_alloc(sets->arena, i->label_count * sizeof(*labels));
     for (uint32_t l = 0; l < i->label_count; l++) {
         labels[l].name = gs_arena_copy(sets->arena, i->labels[l].name);
         labels[l].value = gs_arena_copy(sets->arena, i->labels[l].value);
@@ -251,7 +220,7 @@ static void
 build_endpoints(struct model *m, struct catalog_service *s, struct service_blob *b)
 {
     struct gs_arena *a = &b->arena;
-    struct endpoint *out = gs_arena_alloc(a, (s->shown + 1) * sizeof(*out));
+    struct endpoint *out = gs_arena_alloc(a, s->shown * sizeof(*out));
     struct gs_slice service = gs_slice_str(
         gs_arena_printf(a, "%.*s/%.*s:%u", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name), s->port));
     struct label_sets sets = { .arena = a };
@@ -326,7 +295,7 @@ build_subset(struct model *m, const struct catalog_service *s, const struct dr_s
     uint32_t count;
     enum endpoint_tier best = best_tier(built, from, &count);
     const struct endpoint **list =
-        gs_arena_alloc(&b->arena, (count + (size_t)1) * sizeof(const struct endpoint *));
+        gs_arena_alloc(&b->arena, count * sizeof(const struct endpoint *));
 
     *out = (struct subset){ .name = from ? gs_arena_copy(&b->arena, from->name.text) : GS_SLICE(""),
                             .endpoints = list,

@@ -9,7 +9,7 @@ void
 catalog_init(struct catalog *c, const struct model_options *o)
 {
     *c = (struct catalog){ .changed = true, .retry_ms = UINT64_MAX, .withdraw_ms = UINT64_MAX };
-    c->self = owners_new(&o->id);
+    c->self = owners_new(c, &o->id);
     owners_name(c->self, o->node, o->zone);
     c->self->state = MODEL_NODE_UP;
     c->self->self = c->self->told = true;

@@ -21,6 +21,7 @@ struct catalog_owner { /* a node that has services, or might */
     struct gs_id id;
     struct gs_slice name, zone; /* of texts; a node nobody told us of is called by its id */
     struct gs_addr mesh;
+    uint64_t revision; /* of all that blobs show of it; no two are ever the same */
     enum model_node_state state;
     uint64_t withdraw_ms; /* when its endpoints go; UINT64_MAX while nothing is decided */
     bool withdrawn;       /* that moment has come, or it has left */
@@ -50,6 +51,7 @@ struct catalog_offer {
     struct catalog_owner *owner;
     struct catalog_service *service;
     struct gs_slice protocol;
+    uint64_t content[2]; /* hash of what its owner says */
     size_t count;
     struct catalog_instance instances[]; /* labels and texts are behind them */
 };
@@ -99,6 +101,7 @@ struct catalog {
     struct catalog_owner **owners; /* the others, by id */
     size_t owner_count, owner_cap;
     struct own own;
+    uint64_t revision;       /* the last one given out */
     uint64_t retry_ms;       /* no service is to be settled again before */
     uint64_t withdraw_ms;    /* no endpoints are withdrawn before */
     uint64_t held, unusable; /* as in struct model_counters */
@@ -128,7 +131,7 @@ struct catalog_instance *catalog_next(const struct catalog_service *s, struct ca
 
 /* owners.c: nodes */
 
-struct catalog_owner *owners_new(const struct gs_id *id);
+struct catalog_owner *owners_new(struct catalog *c, const struct gs_id *id);
 void owners_free(struct catalog_owner *o);
 void owners_name(struct catalog_owner *o, struct gs_slice name, struct gs_slice zone);
 struct catalog_owner *owners_find(const struct catalog *c, const struct gs_id *id);
@@ -143,9 +146,9 @@ void owners_tick(struct catalog *c, uint64_t now_ms);
 /* offers.c: who has what, and how good it is */
 
 struct catalog_offer *offers_find(const struct catalog_service *s, const struct catalog_owner *o);
-/* What is known of instances that stay is kept. `e` is copied. */
+/* What is known of instances that stay is kept. `e` is copied; value is its encoding. */
 void offers_put(struct catalog *c, struct catalog_owner *o, struct catalog_service *s,
-                const struct endpoints *e);
+                const struct endpoints *e, struct gs_slice value);
 /* The service goes with its last offer. */
 void offers_remove(struct catalog *c, struct catalog_offer *offer);
 gs_err offers_on_record(struct catalog *c, const struct model_record *r, struct gs_why *why);

@@ -148,13 +148,15 @@ insert(struct catalog_service *s, struct catalog_offer *offer)
 
 void
 offers_put(struct catalog *c, struct catalog_owner *o, struct catalog_service *s,
-           const struct endpoints *e)
+           const struct endpoints *e, struct gs_slice value)
 {
     struct catalog_offer *former = offers_find(s, o);
     struct catalog_offer *made = offer_new(e);
 
     made->owner = o;
     made->service = s;
+    made->content[0] = gs_hash(value.ptr, value.len, 1);
+    made->content[1] = gs_hash(value.ptr, value.len, 2);
     if (former) {
         inherit(made, former);
         s->offers[place(s, o)] = made;
@@ -206,7 +208,7 @@ use_record(struct catalog *c, const struct model_record *r, const struct endpoin
     if (e == GS_E_OK) {
         s = catalog_get(c, k);
         if (s)
-            offers_put(c, owners_get(c, &r->version.writer), s, &content);
+            offers_put(c, owners_get(c, &r->version.writer), s, &content, r->value);
         else
             e = gs_refuse(why, GS_E_LIMIT, "there are %d services already", SERVICES_MAX);
     }

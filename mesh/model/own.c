@@ -165,7 +165,7 @@ own_put(struct catalog *c, const struct model_service *from, struct gs_why *why)
     if (failed == GS_E_OK) {
         for (size_t i = 0; i < e.count; i++)
             e.instances[i].tier = TIER_PENDING; /* until a check has passed */
-        offers_put(c, c->self, s, &e);
+        offers_put(c, c->self, s, &e, gs_buf_slice(&c->own.value));
         (void)get(&c->own, gs_slice_str(endpoints_key_text(&k, key)));
         touch(&c->own);
     }

@@ -9,12 +9,13 @@
 #include <gossamer/limits.h>
 
 struct catalog_owner *
-owners_new(const struct gs_id *id)
+owners_new(struct catalog *c, const struct gs_id *id)
 {
     struct catalog_owner *o = gs_zalloc(sizeof(*o));
     char text[GS_ID_TEXT];
 
     o->id = *id;
+    o->revision = ++c->revision;
     o->withdraw_ms = UINT64_MAX;
     gs_list_init(&o->offers);
     owners_name(o, gs_slice_str(gs_id_text(id, text)), GS_SLICE_NONE);
@@ -85,7 +86,7 @@ owners_get(struct catalog *c, const struct gs_id *id)
     }
     memmove(&c->owners[at + 1], &c->owners[at], (c->owner_count - at) * sizeof(*c->owners));
     c->owner_count++;
-    c->owners[at] = owners_new(id);
+    c->owners[at] = owners_new(c, id);
     return c->owners[at];
 }
 
@@ -151,6 +152,7 @@ owners_set(struct catalog *c, uint64_t now_ms, const struct model_node *n)
     if (!is_news(o, n))
         return;
     set_state(c, now_ms, o, n->state);
+    o->revision = ++c->revision;
     o->told = true;
     o->mesh = n->mesh;
     owners_name(o, n->name, n->zone);

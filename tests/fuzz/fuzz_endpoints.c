@@ -1,6 +1,6 @@
-/* fuzz_endpoints.c - an owner record, as a peer may send it: the key up to the first byte 0, then the
- * value. Left out, or something that encodes to what reads back as the same; and a model that was
- * told of it is whole. */
+/* fuzz_endpoints.c - an owner record, as a peer may send it: its key, a byte 0, its value. Left out,
+ * or something that encodes to what reads back as the same; and a model that was told of it is
+ * whole. */
 #include "tests/fuzz/fuzz.h"
 
 #include <gossamer/buf.h>

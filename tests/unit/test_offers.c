@@ -39,7 +39,7 @@ a_record_that_cannot_be_used_is_left_out(void **state)
         V("\x81\x02\x91\x81\x01\xa6\x7f\0\0\1\x23\x29"), /* a text */
         V("\x81\x02\x91\x81\x01\xc4\x06\x7f\0\0\1\0\0"), /* port 0 */
         V("\x81\x02\x91\x81\x01\xc4\x06\0\0\0\0\1\1"),   /* nowhere */
-        V("\x81\x02\x91\x81\x01\xc4\x12\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1\1\1"), /* IPv4 twice */
+        V("\x81\x02\x91\x81\x01\xc4\x12\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1\1\1"), /* mapped */
         V("\x81\x02\x92\x81" ADDRESS "\x81" ADDRESS),               /* the same again */
         V("\x81\x02\x91\x82" ADDRESS "\x03\x91\xa1x"),              /* half a label */
         V("\x81\x02\x91\x82" ADDRESS "\x03\x92\xa0\xa1x"),          /* one without a name */
