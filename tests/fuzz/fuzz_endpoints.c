@@ -1,6 +1,5 @@
-/* fuzz_endpoints.c - an owner record, as a peer may send it: its key, a byte 0, its value. Left out,
- * or something that encodes to what reads back as the same; and a model that was told of it is
- * whole. */
+/* fuzz_endpoints.c - an owner record, as a peer may send it: its key, a byte 0, its value. It is
+ * left out, or encodes to what reads back as the same; a model that was told of it is whole. */
 #include "tests/fuzz/fuzz.h"
 
 #include <gossamer/buf.h>
