@@ -135,7 +135,6 @@ check(const struct endpoints_key *k, const struct endpoints *e, struct gs_buf *s
     if (failed == GS_E_OK)
         failed = endpoints_check(e, why);
     gs_buf_clear(scratch);
-    scratch->failed = false;
     if (failed == GS_E_OK && codec_put_endpoints(e, scratch) != GS_E_OK)
         failed = gs_refuse(why, GS_E_LIMIT,
                            "service %.*s is too large to be published: at most %d bytes with all "
