@@ -185,9 +185,45 @@ put_lag(struct node *n, struct gs_buf *o)
                       (double)us[i] / 1e6);
 }
 
+static struct model_counters
+counters_of(const struct model *m)
+{
+    struct model_counters c;
+
+    model_counters(m, &c);
+    return c;
+}
+
+/* What the model knows of the mesh. */
+static void
+put_catalog(struct node *n, struct gs_buf *o)
+{
+    struct model_counters c = counters_of(n->model);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        { "gossamer_nodes", "gauge", "Nodes that the catalog knows, this one included.", c.nodes },
+        { "gossamer_services", "gauge", "Services of all nodes, one per port.", c.services },
+        { "gossamer_endpoints", "gauge", "Endpoints of all nodes.", c.endpoints },
+        { "gossamer_endpoints_lost", "gauge", "Endpoints of nodes that are not up.", c.lost },
+        { "gossamer_endpoints_left_out", "gauge", "Endpoints beyond a limit.", c.left_out },
+        { "gossamer_endpoints_held_total", "counter",
+          "Times an endpoint was not made worse because traffic there succeeded.", c.held },
+        { "gossamer_endpoint_records_unusable_total", "counter",
+          "Records of other nodes that were left out.", c.unusable },
+    };
+
+    for (size_t i = 0; i < GS_COUNT(rows); i++) {
+        family(o, rows[i].name, rows[i].type, rows[i].help);
+        gs_buf_printf(o, "%s %" PRIu64 "\n", rows[i].name, rows[i].value);
+    }
+}
+
 static void
 put_node(struct node *n, struct gs_buf *o)
 {
+    put_catalog(n, o);
     family(o, "gossamer_build_info", "gauge", "Which build this is.");
     gs_buf_printf(o, "gossamer_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version(),
                   build_commit());

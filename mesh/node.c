@@ -381,7 +381,8 @@ start_model(struct running *r, uint32_t workers, struct gs_why *why)
 {
     const struct config *c = r->node.config;
     struct node *n = &r->node;
-    struct model_options o = { .node = gs_slice_str(c->node),
+    struct model_options o = { .id = r->node.id,
+                               .node = gs_slice_str(c->node),
                                .zone = gs_slice_str(c->zone ? c->zone : ""),
                                .ns = gs_slice_str(c->ns),
                                .root_ns = gs_slice_str(c->root_namespace) };

@@ -112,6 +112,13 @@ balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns)
     atomic_store_explicit(&at->ewma_us, (uint64_t)(at->ewma_ns / 1000), memory_order_relaxed);
 }
 
+void
+balance_succeeded(struct worker *w, const struct endpoint *e)
+{
+    atomic_store_explicit(&slots_at(w->root->slots, e->slot)->succeeded_ms, w->loop->now_ms,
+                          memory_order_relaxed);
+}
+
 /* A connection that cannot be had, or breaks before an answer, costs like a very slow answer: other
  * endpoints are preferred until it has faded or an answer has come. */
 #define FAILED_NS 1e9

@@ -525,6 +525,8 @@ reply_head(struct side *to, struct head *h)
     x->status = h->status;
     x->answered_ns = w->loop->now_ns;
     balance_observe(w, x->attempt.endpoint, x->answered_ns - x->attempt.begun_ns);
+    if (h->status < 500)
+        balance_succeeded(w, x->attempt.endpoint);
     gs_buf_fini(&x->body);
     x->body_whole = false;
     release_root(x);

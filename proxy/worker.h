@@ -118,6 +118,8 @@ const struct endpoint *balance_pick(struct worker *w, const struct subset *s, co
                                     uint32_t tried_count);
 void balance_failed(struct worker *w, const struct endpoint *e);
 void balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns);
+/* An answer that is no failure: while it is fresh, hearsay makes the endpoint no worse one. */
+void balance_succeeded(struct worker *w, const struct endpoint *e);
 
 /* retry.c */
 enum retry_cause { RETRY_CONNECT, RETRY_RESET, RETRY_STALE };

@@ -51,6 +51,8 @@
 #define SLOTS_MAX 65536 /* endpoints the node has ever routed to at once */
 #define SERVICES_MAX 16384
 #define SERVICE_ENDPOINTS_MAX 4096
+#define LOST_KEPT_MS (600 * UINT64_C(1000)) /* endpoints of a dead node: it may be a partition */
+#define TRUSTED_MS 5000 /* own traffic that succeeded is worth more than hearsay for so long */
 #define STAT_CELLS_MAX 65536
 #define ROUTE_RULES_MAX 256   /* per service */
 #define ROUTE_MATCHES_MAX 64  /* per rule */

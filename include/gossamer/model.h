@@ -1,10 +1,12 @@
 /* model.h - records and configuration in, snapshots out. Lives on the control thread; knows
  * neither gossip nor libuv.
  *
- *     model_set_service, model_set_health ─┐
- *     model_on_record, model_on_transaction ┴─▶ catalog ──model_flush──▶ snapshot_publish
+ *     model_set_service, model_set_health ──┐
+ *     model_set_node, model_on_endpoints ───┼─▶ catalog ──model_flush──▶ snapshot_publish
+ *     model_on_record, model_on_transaction ┘      └──model_next_own──▶ what this node publishes
  *
- * Between two flushes the data path sees nothing, so what arrived together is seen together. */
+ * Between two flushes the data path sees nothing, so what arrived together is seen together.
+ * Times are monotonic milliseconds, of the clock that workers write struct slot by. */
 #pragma once
 
 #include <gossamer/policy.h>
@@ -14,6 +16,7 @@ struct stat_names;
 struct model;
 
 struct model_options {
+    struct gs_id id; /* of this node */
     struct gs_slice node, zone;
     struct gs_slice ns;      /* of this node: short names from applications mean it */
     struct gs_slice root_ns; /* whose DestinationRules hold where nobody has one */
@@ -41,16 +44,58 @@ struct model_service {
     size_t instance_count;
 };
 
-/* Add or replace a service of this node (copied). Instances that stay keep their health, new ones
- * are pending. GS_E_LIMIT: SERVICES_MAX, SERVICE_ENDPOINTS_MAX or slots. */
+/* Add or replace what this node has of a service (copied). Instances that stay keep their health,
+ * new ones are pending. GS_E_LIMIT: SERVICES_MAX, SERVICE_ENDPOINTS_MAX or OBJECT_BYTES_MAX;
+ * GS_E_INVALID: other nodes would not take it. */
 gs_err model_set_service(struct model *m, const struct model_service *s, struct gs_why *why)
     GS_MUST_CHECK;
 void model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port);
-/* GS_E_NOT_FOUND: no such instance (it was removed meanwhile). */
+/* What a check of this node found. TIER_PENDING: it was checked, and never was well.
+ * GS_E_NOT_FOUND: no such instance (it was removed meanwhile). */
 gs_err model_set_health(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port,
                         const struct gs_addr *addr, enum endpoint_tier tier);
 
-/* ---- policy ---- */
+/* While published is off, as at first, and while this node is closed, it publishes nothing. */
+void model_set_published(struct model *m, bool published);
+/* From now on everything is published as draining; what this node itself uses does not change. */
+void model_set_draining(struct model *m);
+
+struct model_own { /* of kind MODEL_KIND_ENDPOINTS; borrowed until the next call */
+    struct gs_slice key, value;
+    bool removed; /* to be withdrawn; value is empty */
+};
+/* while (model_next_own(m, &own)) - a record of this node that is to be written because it differs
+ * from what was handed out last. To be asked after every change of its services; cheap when there
+ * is none. An instance is in it after its first passed check. */
+bool model_next_own(struct model *m, struct model_own *out);
+
+/* ---- the other nodes ---- */
+
+enum model_node_state {
+    MODEL_NODE_UNKNOWN, /* remembered; nobody has vouched for it since this node started */
+    MODEL_NODE_UP,
+    MODEL_NODE_DOWN, /* dead */
+    MODEL_NODE_GONE, /* it left */
+};
+
+struct model_node {
+    struct gs_id id;
+    struct gs_slice name, zone;
+    struct gs_addr mesh; /* where it takes mesh connections; family 0: not known, or nowhere */
+    enum model_node_state state;
+};
+
+/* Something about another node changed (copied). The endpoints of one that is down are lost: used
+ * when no better one is left, withdrawn after LOST_KEPT_MS. Those of one that has gone are
+ * withdrawn at once, those of one that is only remembered are lost without end. While `mesh` is
+ * not known they are pending. */
+void model_set_node(struct model *m, uint64_t now_ms, const struct model_node *n);
+/* It is forgotten, and its endpoints with it. */
+void model_remove_node(struct model *m, const struct gs_id *id);
+
+#define MODEL_KIND_ENDPOINTS 32 /* record kind: what its owner has of one service */
+
+/* ---- records ---- */
 
 struct model_record { /* borrowed; everything is copied */
     uint16_t kind;
@@ -74,13 +119,25 @@ struct model_member {
 void model_on_transaction(struct model *m, uint64_t id, const struct model_member *members,
                           size_t count);
 
+/* The present version of an owner's record of kind MODEL_KIND_ENDPOINTS; version.writer is the
+ * owner, known or not. One that cannot be used is left out: what that owner has of that service is
+ * gone then, everything else stands. This node's own come back here, too: what it published in a
+ * former run stands until all instances of it have been checked, or is withdrawn if it is not
+ * configured.
+ * returns   GS_E_OK, or GS_E_MALFORMED or GS_E_LIMIT with a reason that names record and owner */
+gs_err model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why *why);
+
 struct model_flushed {
     uint64_t seq;       /* of the published root, 0 if nothing was published */
     uint32_t rebuilt;   /* blobs */
     uint32_t activated; /* objects that became active, changed or left */
 };
-/* Decide what is active, rebuild the blobs that it touches, publish. Cheap when nothing changed. */
-struct model_flushed model_flush(struct model *m);
+/* Decide what is active and which endpoints to use, rebuild the blobs that it touches, publish.
+ * Cheap when nothing changed. */
+struct model_flushed model_flush(struct model *m, uint64_t now_ms);
+/* When to flush although nothing came: an endpoint that is lost is withdrawn, or one that traffic
+ * spoke for is looked at again. UINT64_MAX: never. */
+uint64_t model_due_ms(const struct model *m);
 
 /* ---- what an operator wants ---- */
 
@@ -126,6 +183,14 @@ gs_err model_split(const struct model *m, struct gs_slice host, struct gs_slice 
                    struct policy_object **out, struct gs_problems *problems) GS_MUST_CHECK;
 
 /* ---- reading ---- */
+
+struct model_counters {
+    uint64_t held;     /* times an endpoint was not made worse, because traffic there succeeded */
+    uint64_t unusable; /* records of owners that were left out */
+    uint64_t nodes, services, endpoints, lost; /* now; endpoints: of all tiers */
+    uint64_t left_out; /* now: endpoints beyond SERVICE_ENDPOINTS_MAX or SLOTS_MAX */
+};
+void model_counters(const struct model *m, struct model_counters *out);
 
 enum model_state {
     MODEL_ACTIVE,   /* its newest version is what this node routes by */

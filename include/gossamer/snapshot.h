@@ -18,6 +18,7 @@
 #include <gossamer/arena.h>
 #include <gossamer/limits.h>
 #include <gossamer/slice.h>
+#include <gossamer/version.h>
 
 /* ---- slots: what outlives a snapshot about one endpoint ---- */
 
@@ -29,14 +30,15 @@ struct slot {                    /* one cache line; relaxed atomics, any worker 
     _Atomic uint32_t failures;   /* consecutive */
     _Atomic uint32_t panics;     /* times it was used although unhealthy */
     _Atomic uint64_t ejected_until_ms;
-    uint32_t roots; /* control thread: live blobs that list it */
-    uint8_t listed; /* control thread: has an owner key */
+    _Atomic uint64_t succeeded_ms; /* last answer that was no failure; 0: none yet */
+    uint32_t roots;                /* control thread: live blobs that list it */
+    uint8_t listed;                /* control thread: has an owner key */
 } __attribute__((aligned(64)));
 
 struct slots;
 struct slots *slots_new(void);
 void slots_free(struct slots *s);
-/* The slot of an endpoint key ("ns/service:port/address"): the one it has, or a free one.
+/* The slot of an endpoint key (service, owner, address): the one it has, or a free one.
  * Control thread. GS_E_LIMIT when all are taken. */
 gs_err slots_get(struct slots *s, struct gs_slice key, uint32_t *slot) GS_MUST_CHECK;
 void slots_ref(struct slots *s, uint32_t slot);   /* a blob lists it */
@@ -55,6 +57,11 @@ struct endpoint {
     uint32_t generation; /* of the slot when the blob was built */
     enum endpoint_tier tier;
     bool local; /* an instance of this node: the inbound stage runs in process */
+    /* Where it is reached, when it is not local. The slot's key must name the owner then: two nodes
+     * may publish the same address. */
+    struct gs_id owner;      /* the node that hosts it */
+    struct gs_addr mesh;     /* where that node takes mesh connections; family 0: not known */
+    struct gs_slice service; /* "NS/NAME:PORT", for gossamer-service */
     struct gs_slice node, zone;
     const struct label {
         struct gs_slice name, value;

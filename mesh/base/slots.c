@@ -120,6 +120,7 @@ slot_release(struct slots *s, uint32_t n)
     atomic_store_explicit(&c->failures, 0, memory_order_relaxed);
     atomic_store_explicit(&c->panics, 0, memory_order_relaxed);
     atomic_store_explicit(&c->ejected_until_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->succeeded_ms, 0, memory_order_relaxed);
     s->keys[n].next_free = s->free_first;
     s->free_first = n + 1;
     GS_ASSERT(s->used > 0);

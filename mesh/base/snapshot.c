@@ -56,7 +56,7 @@ service_blob_new(struct slots *slots)
 {
     struct service_blob *b = gs_zalloc(sizeof(*b));
 
-    gs_arena_init(&b->arena, NULL, 0, 1024);
+    gs_arena_init(&b->arena, NULL, 0, 512); /* a service of one endpoint and no policy */
     b->slots = slots;
     return b;
 }

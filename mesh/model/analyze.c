@@ -185,8 +185,8 @@ check_host_known(const struct analyze_set *s, struct reader *r, const struct pol
     if (!is_unknown(s, canonical, o->ns))
         return;
     item = reader_problem(r, GS_SEV_WARNING, CODE_POLICY_HOST, host->place,
-                          "no service here is called \"%.*s\" (%.*s)%s", GS_SLICE_FMT(host->text),
-                          GS_SLICE_FMT(canonical), consequence);
+                          "no service of the mesh is called \"%.*s\" (%.*s)%s",
+                          GS_SLICE_FMT(host->text), GS_SLICE_FMT(canonical), consequence);
     hint_near(r, item, &s->m->catalog, canonical);
 }
 
@@ -411,16 +411,18 @@ check_vs(const struct analyze_set *s, struct reader *r, const struct analyze_obj
 /* ---- DestinationRule ---- */
 
 static bool
-selects_any(struct catalog_run run, const struct dr_subset *subset, size_t *instances)
+selects_any(struct catalog_run run, const struct dr_subset *subset, size_t *endpoints)
 {
+    const struct catalog_instance *e;
     bool any = false;
 
-    *instances = 0;
+    *endpoints = 0;
     for (size_t i = 0; i < run.count; i++) {
-        *instances += run.items[i]->instance_count;
-        for (size_t k = 0; k < run.items[i]->instance_count; k++)
-            any = any ||
-                  catalog_selects(subset->labels, subset->label_count, &run.items[i]->instances[k]);
+        struct catalog_at at = { 0 };
+
+        *endpoints += run.items[i]->shown;
+        while (!any && (e = catalog_next(run.items[i], &at, NULL)))
+            any = catalog_selects(subset->labels, subset->label_count, e->labels, e->label_count);
     }
     return any;
 }
@@ -431,14 +433,14 @@ check_selection(const struct analyze_set *s, struct reader *r, const struct anal
 {
     struct catalog_run run = catalog_host(&s->m->catalog, a->hosts[0], a->o->ns);
     struct gs_problem *item;
-    size_t instances;
+    size_t endpoints;
 
     GS_ASSERT(a->o->kind == POLICY_DESTINATION_RULE);
-    if (selects_any(run, subset, &instances) || instances == 0)
+    if (selects_any(run, subset, &endpoints) || endpoints == 0)
         return;
     item = reader_problem(r, GS_SEV_WARNING, CODE_POLICY_EMPTY, subset->place,
                           "subset \"%.*s\" selects none of the %zu endpoints of %.*s: 503",
-                          GS_SLICE_FMT(subset->name.text), instances,
+                          GS_SLICE_FMT(subset->name.text), endpoints,
                           GS_SLICE_FMT(a->o->dr.host.text));
     gs_problem_hint(r->problems, item, "compare its labels with those of the instances");
 }
@@ -529,5 +531,6 @@ model_analyze(const struct model *m, struct gs_problems *problems)
                                   model_state_text(o.state), o.why);
     }
     analyze_run(&s, problems);
+    analyze_services(m, problems);
     analyze_fini(&s);
 }

@@ -14,6 +14,7 @@
 #include "mesh/model/re2.h"
 
 #define PLAN_BYTES_MAX (16u << 20)
+#define LABELS_SHARED 8 /* sets of labels that are looked at for one alike */
 
 /* ---- plans ---- */
 
@@ -30,20 +31,20 @@ plan_text(struct gs_buf *b, struct gs_slice s)
     (void)gs_buf_put_slice(b, s);
 }
 
+/* Offers and owners have fingerprints, so what a peer says is not gone through again: in a mesh
+ * where a thousand nodes have one service, this is most of the work of a change. */
 static void
-plan_instances(struct gs_buf *b, const struct catalog_service *s)
+plan_endpoints(struct gs_buf *b, const struct catalog_service *s)
 {
-    for (size_t i = 0; i < s->instance_count; i++) {
-        const struct catalog_instance *at = &s->instances[i];
-        char text[GS_ADDR_TEXT];
+    const struct catalog_offer *offer = NULL, *last = NULL;
+    const struct catalog_instance *i;
 
-        plan_text(b, gs_slice_str(gs_addr_text(&at->addr, text)));
-        plan_u64(b, at->tier);
-        plan_u64(b, at->label_count);
-        for (uint32_t l = 0; l < at->label_count; l++) {
-            plan_text(b, at->labels[l].name);
-            plan_text(b, at->labels[l].value);
+    for (struct catalog_at at = { 0 }; (i = catalog_next(s, &at, &offer)); last = offer) {
+        if (offer != last) {
+            (void)gs_buf_put(b, offer->content, sizeof(offer->content));
+            plan_u64(b, offer->owner->revision);
         }
+        plan_u64(b, (uint64_t)(i - offer->instances) << 8 | (uint64_t)i->tier);
     }
 }
 
@@ -98,7 +99,7 @@ build_plan(const struct model *m, const struct catalog_service *s, uint64_t plan
 
     gs_buf_init(&b, PLAN_BYTES_MAX);
     plan_u64(&b, s->id);
-    plan_instances(&b, s);
+    plan_endpoints(&b, s);
     plan_subsets(&b, m, s);
     plan_policy(&b, m, s);
     GS_ASSERT(!b.failed);
@@ -109,90 +110,168 @@ build_plan(const struct model *m, const struct catalog_service *s, uint64_t plan
 
 /* ---- endpoints and subsets ---- */
 
-static const struct label *
-copy_labels(struct gs_arena *a, const struct catalog_instance *i)
-{
-    struct label *labels = gs_arena_alloc(a, (i->label_count + 1) * sizeof(*labels));
+/* Most endpoints of a service have the labels of another one. */
+struct label_sets {
+    struct gs_arena *arena;
+    const struct label *sets[LABELS_SHARED];
+    uint32_t counts[LABELS_SHARED];
+    size_t at;
+};
 
-    for (uint32_t l = 0; l < i->label_count; l++) {
-        labels[l].name = gs_arena_copy(a, i->labels[l].name);
-        labels[l].value = gs_arena_copy(a, i->labels[l].value);
+static bool
+same_labels(const struct label *a, const struct label *b, uint32_t count)
+{
+    for (uint32_t l = 0; l < count; l++) {
+        if (!gs_slice_eq(a[l].name, b[l].name) || !gs_slice_eq(a[l].value, b[l].value))
+            return false;
     }
+    return true;
+}
+
+static const struct label *
+share_labels(struct label_sets *sets, const struct catalog_instance *i)
+{
+    struct label *labels;
+
+    for (size_t k = 0; k < LABELS_SHARED; k++) {
+        if (sets->sets[k] && sets->counts[k] == i->label_count &&
+            same_labels(sets->sets[k], i->labels, i->label_count))
+            return sets->sets[k];
+    }
+    labels = gs_arena_alloc(sets->arena, i->label_count * sizeof(*labels));
+    for (uint32_t l = 0; l < i->label_count; l++) {
+        labels[l].name = gs_arena_copy(sets->arena, i->labels[l].name);
+        labels[l].value = gs_arena_copy(sets->arena, i->labels[l].value);
+    }
+    sets->sets[sets->at] = labels;
+    sets->counts[sets->at] = i->label_count;
+    sets->at = (sets->at + 1) % LABELS_SHARED;
     return labels;
 }
 
+/* Two nodes may publish the same address: the owner is part of the key. */
 static gs_err
-slot_of(struct model *m, const struct catalog_service *s, const struct gs_addr *addr,
-        uint32_t *slot)
+slot_of(struct model *m, const struct catalog_service *s, const struct catalog_offer *offer,
+        const struct catalog_instance *i, uint32_t *slot)
 {
-    char address[GS_ADDR_TEXT];
+    size_t ip = i->addr.family == 4 ? 4 : sizeof(i->addr.ip);
     struct gs_buf key;
     gs_err e;
 
+    if (i->slot != CATALOG_NO_SLOT) { /* the present blob holds it */
+        *slot = i->slot;
+        return GS_E_OK;
+    }
     gs_buf_init(&key, 1024);
-    (void)gs_buf_printf(&key, "%.*s/%.*s:%u/%s", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name),
-                        s->port, gs_addr_text(addr, address));
-    e = key.failed ? GS_E_LIMIT : slots_get(m->o.slots, gs_buf_slice(&key), slot);
+    (void)gs_buf_printf(&key, "%.*s/%.*s:%u/", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name), s->port);
+    (void)gs_buf_put(&key, &offer->owner->id, sizeof(offer->owner->id));
+    (void)gs_buf_put(&key, i->addr.ip, ip);
+    (void)gs_buf_put(&key, &i->addr.port, sizeof(i->addr.port));
+    GS_ASSERT(!key.failed);
+    e = slots_get(m->o.slots, gs_buf_slice(&key), slot);
     gs_buf_fini(&key);
     return e;
 }
 
-/* Returns, by index of instance, where its endpoint is; NULL for one that got no slot. */
-static const struct endpoint **
-build_endpoints(struct model *m, const struct catalog_service *s, struct service_blob *b)
+struct owner_texts { /* of the last endpoint: those of one owner follow each other */
+    const struct catalog_owner *owner;
+    struct gs_slice node, zone;
+};
+
+static void
+copy_texts(struct owner_texts *t, const struct catalog_owner *o, struct gs_arena *a)
+{
+    if (t->owner == o)
+        return;
+    if (!t->owner || !gs_slice_eq(t->zone, o->zone))
+        t->zone = gs_arena_copy(a, o->zone);
+    t->node = gs_arena_copy(a, o->name);
+    t->owner = o;
+}
+
+static struct endpoint
+build_endpoint(struct model *m, const struct catalog_offer *offer, const struct catalog_instance *i)
+{
+    return (struct endpoint){
+        .addr = i->addr,
+        .slot = i->slot,
+        .generation =
+            atomic_load_explicit(&slots_at(m->o.slots, i->slot)->generation, memory_order_relaxed),
+        .tier = i->tier,
+        .local = offer->owner->self,
+        .owner = offer->owner->id,
+        .mesh = offer->owner->mesh,
+        .label_count = i->label_count,
+    };
+}
+
+static void
+forget_slots(struct catalog_service *s)
+{
+    for (size_t k = 0; k < s->offer_count; k++) {
+        for (size_t i = 0; i < s->offers[k]->count; i++) {
+            if (!s->offers[k]->instances[i].shown)
+                s->offers[k]->instances[i].slot = CATALOG_NO_SLOT;
+        }
+    }
+}
+
+static void
+build_endpoints(struct model *m, struct catalog_service *s, struct service_blob *b)
 {
     struct gs_arena *a = &b->arena;
-    struct endpoint *out = gs_arena_alloc(a, (s->instance_count + 1) * sizeof(*out));
-    const struct endpoint **of = gs_calloc(s->instance_count + 1, sizeof(const struct endpoint *));
-    struct gs_slice node = gs_arena_copy(a, m->o.node);
-    struct gs_slice zone = gs_arena_copy(a, m->o.zone);
-    uint32_t count = 0;
+    struct endpoint *out = gs_arena_alloc(a, s->shown * sizeof(*out));
+    struct gs_slice service = gs_slice_str(
+        gs_arena_printf(a, "%.*s/%.*s:%u", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name), s->port));
+    struct label_sets sets = { .arena = a };
+    struct owner_texts texts = { .owner = NULL };
+    const struct catalog_offer *offer = NULL;
+    struct catalog_instance *i;
+    size_t count = 0;
 
-    for (size_t i = 0; i < s->instance_count; i++) {
-        const struct catalog_instance *from = &s->instances[i];
-        uint32_t slot;
-
-        if (slot_of(m, s, &from->addr, &slot) != GS_E_OK) {
-            LOG_ERROR("endpoint.left_out", "service=%.*s why=\"all %d slots are taken\"",
-                      GS_SLICE_FMT(s->name), SLOTS_MAX);
+    forget_slots(s);
+    for (struct catalog_at at = { 0 }; (i = catalog_next(s, &at, &offer));) {
+        if (slot_of(m, s, offer, i, &i->slot) != GS_E_OK)
             continue;
-        }
-        out[count] = (struct endpoint){
-            .addr = from->addr,
-            .slot = slot,
-            .generation =
-                atomic_load_explicit(&slots_at(m->o.slots, slot)->generation, memory_order_relaxed),
-            .tier = from->tier,
-            .local = true,
-            .node = node,
-            .zone = zone,
-            .labels = copy_labels(a, from),
-            .label_count = from->label_count,
-        };
-        of[i] = &out[count++];
+        copy_texts(&texts, offer->owner, a);
+        out[count] = build_endpoint(m, offer, i);
+        out[count].service = service;
+        out[count].node = texts.node;
+        out[count].zone = texts.zone;
+        out[count++].labels = share_labels(&sets, i);
     }
-    GS_ASSERT(count <= s->instance_count);
+    GS_ASSERT(count <= s->shown);
+    if (count < s->shown && s->slotless == 0)
+        LOG_ERROR("endpoint.left_out",
+                  "service=%.*s.%.*s:%u count=%zu why=\"all %d slots are taken\"",
+                  GS_SLICE_FMT(s->name), GS_SLICE_FMT(s->ns), s->port, s->shown - count, SLOTS_MAX);
+    s->slotless = s->shown - count;
     b->service.endpoints = out;
-    b->service.endpoint_count = count;
-    return of;
+    b->service.endpoint_count = (uint32_t)count;
 }
 
 static bool
-is_in(const struct catalog_service *s, const struct dr_subset *subset, size_t i)
+is_in(const struct dr_subset *subset, const struct endpoint *e)
 {
-    return !subset || catalog_selects(subset->labels, subset->label_count, &s->instances[i]);
+    return !subset ||
+           catalog_selects(subset->labels, subset->label_count, e->labels, e->label_count);
 }
 
-/* The best tier that has anybody; pending ones were never published. */
+/* The best tier that has anybody, and how many; pending ones were never published, or nobody knows
+ * where they are. */
 static enum endpoint_tier
-best_tier(const struct catalog_service *s, const struct dr_subset *subset,
-          const struct endpoint *const *of)
+best_tier(const struct service *s, const struct dr_subset *subset, uint32_t *count)
 {
     enum endpoint_tier best = TIER_PENDING;
 
-    for (size_t i = 0; i < s->instance_count; i++) {
-        if (of[i] && of[i]->tier < best && is_in(s, subset, i))
-            best = of[i]->tier;
+    *count = 0;
+    for (uint32_t i = 0; i < s->endpoint_count; i++) {
+        const struct endpoint *e = &s->endpoints[i];
+
+        if (e->tier > best || e->tier == TIER_PENDING || !is_in(subset, e))
+            continue;
+        *count = e->tier < best ? 1 : *count + 1;
+        best = e->tier;
     }
     return best;
 }
@@ -210,20 +289,22 @@ stat_cell(struct model *m, const struct catalog_service *s, struct gs_slice subs
 
 static void
 build_subset(struct model *m, const struct catalog_service *s, const struct dr_subset *from,
-             const struct endpoint *const *of, struct gs_arena *a, struct subset *out)
+             struct service_blob *b, struct subset *out)
 {
-    enum endpoint_tier best = best_tier(s, from, of);
+    const struct service *built = &b->service;
+    uint32_t count;
+    enum endpoint_tier best = best_tier(built, from, &count);
     const struct endpoint **list =
-        gs_arena_alloc(a, (s->instance_count + 1) * sizeof(const struct endpoint *));
+        gs_arena_alloc(&b->arena, count * sizeof(const struct endpoint *));
 
-    *out = (struct subset){ .name = from ? gs_arena_copy(a, from->name.text) : GS_SLICE(""),
+    *out = (struct subset){ .name = from ? gs_arena_copy(&b->arena, from->name.text) : GS_SLICE(""),
                             .endpoints = list,
                             .panic = best == TIER_UNHEALTHY };
-    for (size_t i = 0; i < s->instance_count; i++) {
-        if (best != TIER_PENDING && of[i] && of[i]->tier == best && is_in(s, from, i))
-            list[out->count++] = of[i];
+    for (uint32_t i = 0; i < built->endpoint_count && out->count < count; i++) {
+        if (built->endpoints[i].tier == best && is_in(from, &built->endpoints[i]))
+            list[out->count++] = &built->endpoints[i];
     }
-    GS_ASSERT(out->count <= s->instance_count);
+    GS_ASSERT(out->count == count);
     GS_ASSERT(!out->panic || out->count > 0);
     out->stat_out = stat_cell(m, s, out->name, STAT_OUTBOUND);
     out->stat_in = stat_cell(m, s, out->name, STAT_INBOUND);
@@ -235,15 +316,13 @@ build_subsets(struct model *m, const struct catalog_service *s, struct service_b
     const struct dr_subset *from[SUBSETS_MAX];
     size_t count = resolve_subsets(m, s, from);
     struct subset *out = gs_arena_alloc(&b->arena, (count + 1) * sizeof(*out));
-    const struct endpoint **of = build_endpoints(m, s, b);
 
     GS_ASSERT(count < SUBSETS_MAX);
-    build_subset(m, s, NULL, of, &b->arena, &out[SUBSET_ALL]);
+    build_subset(m, s, NULL, b, &out[SUBSET_ALL]);
     for (size_t i = 0; i < count; i++)
-        build_subset(m, s, from[i], of, &b->arena, &out[i + 1]);
+        build_subset(m, s, from[i], b, &out[i + 1]);
     b->service.subsets = out;
     b->service.subset_count = (uint32_t)count + 1;
-    gs_free(of);
 }
 
 /* ---- rules ---- */
@@ -370,7 +449,7 @@ build_rules(const struct model *m, const struct catalog_service *s, struct servi
 }
 
 struct service_blob *
-build_blob(struct model *m, const struct catalog_service *s)
+build_blob(struct model *m, struct catalog_service *s)
 {
     struct service_blob *b = service_blob_new(m->o.slots);
 
@@ -378,6 +457,7 @@ build_blob(struct model *m, const struct catalog_service *s)
     b->service.ns = gs_arena_copy(&b->arena, s->ns);
     b->service.name = gs_arena_copy(&b->arena, s->name);
     b->service.port = s->port;
+    build_endpoints(m, s, b);
     build_subsets(m, s, b);
     build_rules(m, s, b);
     GS_ASSERT(b->service.subset_count > 0);

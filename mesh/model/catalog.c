@@ -1,23 +1,37 @@
-/* catalog.c - services and their instances. A sorted array: a host is a run of it (one service per
- * port), and lists come out in an order people can read. */
+/* catalog.c - services by name. A sorted array: a host is a run of it (one service per port), and
+ * lists come out in an order people can read. */
 #include "mesh/model/catalog.h"
-
-#include <stdlib.h>
 
 #include <gossamer/alloc.h>
 #include <gossamer/limits.h>
 
 void
-catalog_init(struct catalog *c)
+catalog_init(struct catalog *c, const struct model_options *o)
 {
-    *c = (struct catalog){ .changed = true };
+    *c = (struct catalog){ .changed = true, .retry_ms = UINT64_MAX, .withdraw_ms = UINT64_MAX };
+    c->self = owners_new(c, &o->id);
+    owners_name(c->self, o->node, o->zone);
+    c->self->state = MODEL_NODE_UP;
+    c->self->self = c->self->told = true;
+    gs_buf_init(&c->own.key, RECORD_KEY_MAX);
+    gs_buf_init(&c->own.value, OBJECT_BYTES_MAX);
 }
 
 static void
 service_free(struct catalog_service *s)
 {
-    gs_arena_fini(&s->arena);
+    gs_free(s->offers);
     gs_free(s);
+}
+
+static void
+fini_owner(struct catalog_owner *o)
+{
+    struct gs_list *l;
+
+    while ((l = gs_list_pop_front(&o->offers)))
+        gs_free(GS_LIST_ENTRY(l, struct catalog_offer, link));
+    owners_free(o);
 }
 
 void
@@ -25,9 +39,15 @@ catalog_fini(struct catalog *c)
 {
     for (size_t i = 0; i < c->count; i++)
         service_free(c->items[i]);
+    for (size_t i = 0; i < c->owner_count; i++)
+        fini_owner(c->owners[i]);
+    if (c->self)
+        fini_owner(c->self);
+    own_fini(&c->own);
     gs_free(c->items);
     gs_free(c->by_id);
     gs_free(c->dotted);
+    gs_free(c->owners);
     *c = (struct catalog){ 0 };
 }
 
@@ -60,105 +80,82 @@ place(const struct catalog *c, struct gs_slice ns, struct gs_slice name, uint16_
     return low;
 }
 
+static bool
+is_at(const struct catalog *c, size_t at, struct gs_slice ns, struct gs_slice name, uint16_t port)
+{
+    return at < c->count && compare(c->items[at], ns, name, port) == 0;
+}
+
 struct catalog_service *
 catalog_find(const struct catalog *c, struct gs_slice ns, struct gs_slice name, uint16_t port)
 {
     size_t at = place(c, ns, name, port);
 
-    return at < c->count && compare(c->items[at], ns, name, port) == 0 ? c->items[at] : NULL;
+    return is_at(c, at, ns, name, port) ? c->items[at] : NULL;
+}
+
+static void
+list_insert(struct catalog_service ***list, size_t *count, size_t *cap, size_t at,
+            struct catalog_service *s)
+{
+    if (*count == *cap) {
+        *cap = *cap ? *cap * 2 : 16;
+        *list = gs_realloc(*list, *cap * sizeof(**list));
+    }
+    GS_ASSERT(at <= *count);
+    memmove(*list + at + 1, *list + at, (*count - at) * sizeof(**list));
+    (*list)[at] = s;
+    ++*count;
+}
+
+static void
+list_remove(struct catalog_service **list, size_t *count, size_t at)
+{
+    GS_ASSERT(at < *count);
+    memmove(list + at, list + at + 1, (*count - at - 1) * sizeof(*list));
+    --*count;
+}
+
+/* ---- names with dots ---- */
+
+static bool
+is_dotted(const struct catalog_service *s)
+{
+    return gs_slice_find(s->name, '.') >= 0;
 }
 
 static int
-compare_dotted(const void *a, const void *b)
+compare_dotted(const struct catalog_service *a, const struct catalog_service *b)
 {
-    const struct catalog_service *const *x = a, *const *y = b;
-    int order = gs_slice_cmp((*x)->name, (*y)->name);
+    int order = gs_slice_cmp(a->name, b->name);
 
-    return order != 0 ? order : compare(*x, (*y)->ns, (*y)->name, (*y)->port);
+    return order != 0 ? order : compare(a, b->ns, b->name, b->port);
 }
 
-/* `s` came, was replaced or goes: nothing to do unless it is one of them. */
-static void
-index_dotted(struct catalog *c, const struct catalog_service *s)
+/* Index of the first that is not below. */
+static size_t
+dotted_place(const struct catalog *c, const struct catalog_service *s)
 {
-    if (gs_slice_find(s->name, '.') < 0)
-        return;
-    c->dotted = gs_realloc(c->dotted, (c->count + 1) * sizeof(struct catalog_service *));
-    c->dotted_count = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        if (gs_slice_find(c->items[i]->name, '.') >= 0)
-            c->dotted[c->dotted_count++] = c->items[i];
+    size_t low = 0, high = c->dotted_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare_dotted(c->dotted[middle], s) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    GS_ASSERT(c->dotted_count <= c->count);
-    qsort(c->dotted, c->dotted_count, sizeof(struct catalog_service *), compare_dotted);
+    return low;
 }
 
-/* ---- changes ---- */
-
-static bool
-same_addr(const struct catalog_instance *i, const struct gs_addr *addr)
-{
-    return gs_addr_eq(&i->addr, addr);
-}
-
-static struct catalog_instance *
-find_instance(const struct catalog_service *s, const struct gs_addr *addr)
-{
-    for (size_t i = 0; i < s->instance_count; i++) {
-        if (same_addr(&s->instances[i], addr))
-            return &s->instances[i];
-    }
-    return NULL;
-}
-
-static void
-copy_instance(struct catalog_service *s, const struct model_instance *from,
-              struct catalog_instance *to)
-{
-    *to = (struct catalog_instance){ .addr = from->addr, .tier = TIER_PENDING };
-    to->label_count = (uint32_t)from->label_count;
-    to->labels = gs_arena_alloc(&s->arena, (from->label_count + 1) * sizeof(*to->labels));
-    for (size_t i = 0; i < from->label_count; i++) {
-        to->labels[i].name = gs_arena_copy(&s->arena, from->labels[i].name);
-        to->labels[i].value = gs_arena_copy(&s->arena, from->labels[i].value);
-    }
-}
-
-/* What is configured, with the health that is known of instances that were there before. */
-static struct catalog_service *
-service_new(const struct model_service *from, const struct catalog_service *former)
-{
-    struct catalog_service *s = gs_zalloc(sizeof(*s));
-
-    gs_arena_init(&s->arena, NULL, 0, 512);
-    s->ns = gs_arena_copy(&s->arena, from->ns);
-    s->name = gs_arena_copy(&s->arena, from->name);
-    s->protocol = gs_arena_copy(&s->arena, from->protocol);
-    s->port = from->port;
-    s->dirty = true;
-    s->instances = gs_arena_alloc(&s->arena, (from->instance_count + 1) * sizeof(*s->instances));
-    for (size_t i = 0; i < from->instance_count; i++) {
-        struct catalog_instance *at = &s->instances[s->instance_count];
-        const struct catalog_instance *before = NULL;
-
-        if (find_instance(s, &from->instances[i].addr))
-            continue; /* twice; the first counts */
-        copy_instance(s, &from->instances[i], at);
-        if (former)
-            before = find_instance(former, &at->addr);
-        if (before)
-            at->tier = before->tier;
-        s->instance_count++;
-    }
-    GS_ASSERT(s->instance_count <= from->instance_count);
-    return s;
-}
+/* ---- coming and going ---- */
 
 /* The lowest free number. */
 static uint32_t
 take_id(struct catalog *c, struct catalog_service *s)
 {
-    uint32_t id = 0;
+    uint32_t id = c->id_free;
 
     while (id < c->id_cap && c->by_id[id])
         id++;
@@ -171,90 +168,89 @@ take_id(struct catalog *c, struct catalog_service *s)
     }
     GS_ASSERT(!c->by_id[id]);
     c->by_id[id] = s;
+    c->id_free = id + 1;
     return id;
 }
 
-static void
-insert(struct catalog *c, size_t at, struct catalog_service *s)
+static struct catalog_service *
+service_new(const struct endpoints_key *k)
 {
-    if (c->count == c->cap) {
-        c->cap = c->cap ? c->cap * 2 : 16;
-        c->items = gs_realloc(c->items, c->cap * sizeof(struct catalog_service *));
-    }
-    GS_ASSERT(at <= c->count);
-    memmove(&c->items[at + 1], &c->items[at], (c->count - at) * sizeof(struct catalog_service *));
-    c->items[at] = s;
-    c->count++;
-    GS_DEBUG_ASSERT(at == 0 || compare(c->items[at - 1], s->ns, s->name, s->port) < 0);
-    s->id = take_id(c, s);
-    index_dotted(c, s);
-    c->changed = true;
+    struct catalog_service *s = gs_zalloc(sizeof(*s) + k->ns.len + k->name.len + 2);
+
+    memcpy(s->texts, k->ns.ptr, k->ns.len);
+    memcpy(s->texts + k->ns.len + 1, k->name.ptr, k->name.len);
+    s->ns = gs_slice(s->texts, k->ns.len);
+    s->name = gs_slice(s->texts + k->ns.len + 1, k->name.len);
+    s->port = k->port;
+    s->retry_ms = UINT64_MAX;
+    return s;
 }
 
-gs_err
-catalog_put(struct catalog *c, const struct model_service *s, struct gs_why *why)
+struct catalog_service *
+catalog_get(struct catalog *c, const struct endpoints_key *k)
 {
-    size_t at = place(c, s->ns, s->name, s->port);
-    struct catalog_service *former =
-        at < c->count && compare(c->items[at], s->ns, s->name, s->port) == 0 ? c->items[at] : NULL;
-    struct catalog_service *made;
+    size_t at = place(c, k->ns, k->name, k->port);
+    struct catalog_service *s;
 
-    GS_ASSERT(s->name.len > 0 && s->port > 0);
-    if (s->instance_count > SERVICE_ENDPOINTS_MAX)
-        return gs_refuse(why, GS_E_LIMIT, "service %.*s has %zu instances, at most %d are allowed",
-                         GS_SLICE_FMT(s->name), s->instance_count, SERVICE_ENDPOINTS_MAX);
-    if (!former && c->count >= SERVICES_MAX)
-        return gs_refuse(why, GS_E_LIMIT, "there are %d services already", SERVICES_MAX);
-    made = service_new(s, former);
-    c->dirty = true;
-    if (!former) {
-        insert(c, at, made);
-        return GS_E_OK;
-    }
-    GS_ASSERT(c->by_id[former->id] == former);
-    made->id = former->id;
-    made->blob = former->blob;
-    memcpy(made->plan, former->plan, sizeof(made->plan));
-    c->items[at] = c->by_id[made->id] = made;
-    index_dotted(c, made);
-    service_free(former);
-    return GS_E_OK;
+    GS_ASSERT(k->name.len > 0);
+    GS_ASSERT(k->port > 0);
+    if (is_at(c, at, k->ns, k->name, k->port))
+        return c->items[at];
+    if (c->count >= SERVICES_MAX)
+        return NULL;
+    s = service_new(k);
+    list_insert(&c->items, &c->count, &c->cap, at, s);
+    GS_DEBUG_ASSERT(at == 0 || compare(c->items[at - 1], s->ns, s->name, s->port) < 0);
+    s->id = take_id(c, s);
+    if (is_dotted(s))
+        list_insert(&c->dotted, &c->dotted_count, &c->dotted_cap, dotted_place(c, s), s);
+    c->changed = true;
+    catalog_mark(c, s);
+    return s;
 }
 
 void
-catalog_remove(struct catalog *c, struct gs_slice ns, struct gs_slice name, uint16_t port)
+catalog_drop_unoffered(struct catalog *c, struct catalog_service *s)
 {
-    size_t at = place(c, ns, name, port);
-    struct catalog_service *s;
-
-    if (at >= c->count || compare(c->items[at], ns, name, port) != 0)
+    if (s->offer_count > 0)
         return;
-    s = c->items[at];
     GS_ASSERT(c->by_id[s->id] == s);
     c->by_id[s->id] = NULL; /* its blob leaves with the next root */
-    memmove(&c->items[at], &c->items[at + 1],
-            (c->count - at - 1) * sizeof(struct catalog_service *));
-    c->count--;
-    index_dotted(c, s);
+    if (s->id < c->id_free)
+        c->id_free = s->id;
+    if (is_dotted(s))
+        list_remove(c->dotted, &c->dotted_count, dotted_place(c, s));
+    list_remove(c->items, &c->count, place(c, s->ns, s->name, s->port));
     c->changed = true;
     service_free(s);
 }
 
-gs_err
-catalog_set_health(struct catalog *c, struct gs_slice ns, struct gs_slice name, uint16_t port,
-                   const struct gs_addr *addr, enum endpoint_tier tier)
+void
+catalog_mark(struct catalog *c, struct catalog_service *s)
 {
-    struct catalog_service *s = catalog_find(c, ns, name, port);
-    struct catalog_instance *i = s ? find_instance(s, addr) : NULL;
-
-    if (!i)
-        return GS_E_NOT_FOUND;
-    GS_ASSERT(tier <= TIER_PENDING);
-    if (i->tier == tier)
-        return GS_E_OK;
-    i->tier = tier;
     s->dirty = c->dirty = true;
-    return GS_E_OK;
+}
+
+/* ---- endpoints ---- */
+
+struct catalog_instance *
+catalog_next(const struct catalog_service *s, struct catalog_at *at,
+             const struct catalog_offer **offer)
+{
+    for (; at->offer < s->offer_count; at->offer++, at->instance = 0) {
+        struct catalog_offer *o = s->offers[at->offer];
+
+        while (at->instance < o->count) {
+            struct catalog_instance *i = &o->instances[at->instance++];
+
+            if (!i->shown)
+                continue;
+            if (offer)
+                *offer = o;
+            return i;
+        }
+    }
+    return NULL;
 }
 
 /* ---- hosts ---- */
@@ -271,17 +267,34 @@ run_at(struct catalog_service *const *items, size_t count)
     return (struct catalog_run){ items, n };
 }
 
+/* Index of the first whose name is not below. */
+static size_t
+dotted_name_place(const struct catalog *c, struct gs_slice name)
+{
+    size_t low = 0, high = c->dotted_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (gs_slice_cmp(c->dotted[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Services whose very name is the host, dots and all. */
 static struct catalog_run
 dotted_host(const struct catalog *c, struct gs_slice host, struct gs_slice near_ns)
 {
     struct catalog_run found = { NULL, 0 };
 
-    for (size_t i = 0; i < c->dotted_count; i++) {
+    for (size_t i = dotted_name_place(c, host); i < c->dotted_count; i++) {
         struct catalog_service *s = c->dotted[i];
 
         if (!gs_slice_eq(s->name, host))
-            continue;
+            break;
         if (found.count == 0 || gs_slice_eq(s->ns, near_ns))
             found = run_at(&c->dotted[i], c->dotted_count - i);
         if (gs_slice_eq(s->ns, near_ns))
@@ -321,16 +334,67 @@ catalog_port(struct catalog_run run, uint16_t port, uint16_t request_port)
 }
 
 bool
-catalog_selects(const struct policy_pair *labels, size_t count, const struct catalog_instance *i)
+catalog_selects(const struct policy_pair *wanted, size_t count, const struct label *labels,
+                uint32_t label_count)
 {
     for (size_t l = 0; l < count; l++) {
         bool has = false;
 
-        for (uint32_t k = 0; k < i->label_count && !has; k++)
-            has = gs_slice_eq(i->labels[k].name, labels[l].name) &&
-                  gs_slice_eq(i->labels[k].value, labels[l].value);
+        for (uint32_t k = 0; k < label_count && !has; k++)
+            has = gs_slice_eq(labels[k].name, wanted[l].name) &&
+                  gs_slice_eq(labels[k].value, wanted[l].value);
         if (!has)
             return false;
     }
     return true;
+}
+
+/* ---- invariants ---- */
+
+static void
+check_service(const struct catalog *c, const struct catalog_service *s)
+{
+    size_t shown = 0;
+
+    GS_ASSERT(s->id < c->id_cap);
+    GS_ASSERT(c->by_id[s->id] == s);
+    GS_ASSERT(s->offer_count > 0);
+    GS_ASSERT(s->blob || c->changed);
+    GS_ASSERT(!s->dirty || c->dirty);
+    GS_ASSERT(s->retry_ms >= c->retry_ms);
+    for (size_t i = 0; i < s->offer_count; i++) {
+        const struct catalog_offer *o = s->offers[i];
+
+        GS_ASSERT(o->service == s);
+        GS_ASSERT(gs_list_linked(&o->link));
+        GS_ASSERT(i == 0 || o->owner != c->self);
+        for (size_t k = 0; k < o->count; k++)
+            shown += o->instances[k].shown;
+    }
+    GS_ASSERT(s->dirty || shown == s->shown);
+    GS_ASSERT(s->shown <= SERVICE_ENDPOINTS_MAX);
+}
+
+void
+catalog_check(const struct catalog *c)
+{
+    size_t ids = 0, dotted = 0;
+
+    for (size_t i = 0; i < c->count; i++) {
+        check_service(c, c->items[i]);
+        dotted += is_dotted(c->items[i]);
+    }
+    for (uint32_t id = 0; id < c->id_cap; id++) {
+        GS_ASSERT(id >= c->id_free || c->by_id[id]);
+        ids += c->by_id[id] != NULL;
+    }
+    GS_ASSERT(ids == c->count);
+    GS_ASSERT(dotted == c->dotted_count);
+    for (size_t i = 0; i < c->owner_count; i++) {
+        const struct catalog_owner *o = c->owners[i];
+
+        GS_ASSERT(i == 0 || memcmp(&c->owners[i - 1]->id, &o->id, sizeof(o->id)) < 0);
+        GS_ASSERT(o->told || !gs_list_empty(&o->offers));
+        GS_ASSERT(o->withdrawn || o->withdraw_ms >= c->withdraw_ms);
+    }
 }

@@ -11,19 +11,26 @@
 #include <gossamer/pack.h>
 #include <gossamer/policy.h>
 
+#include "mesh/model/endpoints.h"
+
 enum {
 #define KIND(kind, number)
+#define OWNER_KIND(kind, number)
 #define CODEC(map, field, number) CODEC_##map##_##field = (number),
 #include "mesh/model/codec.def"
 #undef CODEC
+#undef OWNER_KIND
 #undef KIND
 };
 
 #define CODEC(map, field, number)
 #define KIND(kind, number)                                                                         \
     _Static_assert(POLICY_##kind == (number), "codec.def has the numbers of record kinds");
+#define OWNER_KIND(kind, number)                                                                   \
+    _Static_assert(MODEL_KIND_##kind == (number), "codec.def has the numbers of record kinds");
 #include "mesh/model/codec.def"
 #undef CODEC
+#undef OWNER_KIND
 #undef KIND
 
 /* ---- writing ---- */
@@ -615,5 +622,104 @@ codec_read_active(struct gs_slice bytes, struct codec_active *out)
     if (e != GS_E_OK || d.bad || a.version.generation == 0)
         return GS_E_MALFORMED;
     *out = a;
+    return GS_E_OK;
+}
+
+/* ---- what a node has of a service ---- */
+
+#define PORT_BYTES 2
+
+static size_t
+ip_bytes(const struct gs_addr *a)
+{
+    GS_ASSERT(a->family == 4 || a->family == 6);
+    return a->family == 4 ? 4 : sizeof(a->ip);
+}
+
+static void
+put_instance(msgpack_packer *p, const struct endpoints_instance *i)
+{
+    uint8_t bytes[sizeof(i->addr.ip) + PORT_BYTES];
+    size_t len = ip_bytes(&i->addr);
+
+    GS_ASSERT(i->tier <= TIER_DRAINING);
+    memcpy(bytes, i->addr.ip, len);
+    bytes[len++] = (uint8_t)(i->addr.port >> 8);
+    bytes[len++] = (uint8_t)i->addr.port;
+    (void)msgpack_pack_map(p, (size_t)1 + (i->tier != TIER_HEALTHY) + (i->label_count > 0));
+    put_bin(p, CODEC_INSTANCE_ADDRESS, bytes, len);
+    if (i->tier != TIER_HEALTHY)
+        put_uint_field(p, CODEC_INSTANCE_TIER, i->tier);
+    put_pairs(p, CODEC_INSTANCE_LABELS, i->labels, i->label_count);
+}
+
+gs_err
+codec_put_endpoints(const struct endpoints *e, struct gs_buf *out)
+{
+    bool other = !gs_slice_eq(e->protocol, GS_SLICE("http"));
+    size_t before = out->len;
+    msgpack_packer p;
+
+    msgpack_packer_init(&p, out, on_bytes);
+    (void)msgpack_pack_map(&p, (size_t)other + (e->count > 0));
+    if (other)
+        put_text_field(&p, CODEC_ENDPOINTS_PROTOCOL, e->protocol);
+    if (put_list(&p, CODEC_ENDPOINTS_INSTANCES, e->count)) {
+        for (size_t i = 0; i < e->count; i++)
+            put_instance(&p, &e->instances[i]);
+    }
+    if (out->failed || out->len - before > OBJECT_BYTES_MAX)
+        return GS_E_LIMIT;
+    GS_DEBUG_ASSERT(gs_pack_check(gs_slice_from(gs_buf_slice(out), before), PACK_DEPTH_MAX,
+                                  PACK_OBJECTS_MAX) == GS_E_OK);
+    return GS_E_OK;
+}
+
+static void
+get_instance(struct decoder *d, const msgpack_object *map, struct endpoints_instance *out)
+{
+    struct gs_slice s = get_bin_field(d, map, CODEC_INSTANCE_ADDRESS, 4 + PORT_BYTES,
+                                      sizeof(out->addr.ip) + PORT_BYTES);
+    uint64_t tier = get_uint_field(d, map, CODEC_INSTANCE_TIER, UINT64_MAX);
+    size_t len = s.len > PORT_BYTES ? s.len - PORT_BYTES : 0;
+
+    if (len != 4 && len != sizeof(out->addr.ip)) {
+        d->bad = true;
+        return;
+    }
+    out->addr.family = len == 4 ? 4 : 6;
+    memcpy(out->addr.ip, s.ptr, len);
+    out->addr.port = (uint16_t)((uint8_t)s.ptr[len] << 8 | (uint8_t)s.ptr[len + 1]);
+    /* What a later version may call it, it is not healthy. */
+    out->tier = tier <= TIER_DRAINING ? (enum endpoint_tier)tier : TIER_UNHEALTHY;
+    get_pairs(d, map, CODEC_INSTANCE_LABELS, &out->labels, &out->label_count);
+}
+
+gs_err
+codec_read_endpoints(struct gs_slice bytes, struct gs_arena *arena, struct endpoints *out)
+{
+    struct decoder d = { .arena = arena };
+    struct endpoints e = { .count = 0 };
+    const msgpack_object *list;
+    void *items = NULL;
+    msgpack_unpacked u;
+    gs_err failed = unpack(bytes, &u);
+
+    if (failed == GS_E_OK) {
+        e.protocol = get_text_field(&d, &u.data, CODEC_ENDPOINTS_PROTOCOL);
+        list = get_list(&d, &u.data, CODEC_ENDPOINTS_INSTANCES, sizeof(*e.instances), &items,
+                        &e.count);
+        e.instances = items;
+        for (size_t i = 0; i < e.count; i++) {
+            if (is_map(&d, &list[i]))
+                get_instance(&d, &list[i], &e.instances[i]);
+        }
+    }
+    msgpack_unpacked_destroy(&u);
+    if (failed != GS_E_OK || d.bad)
+        return GS_E_MALFORMED;
+    if (e.protocol.len == 0)
+        e.protocol = GS_SLICE("http");
+    *out = e;
     return GS_E_OK;
 }

@@ -13,6 +13,14 @@ struct codec_active {
     struct gs_digest hash;
 };
 
+/* What an owner says of one of its services (endpoints.h): as it may be published, or as somebody
+ * wrote it, in `arena` and not checked. */
+struct endpoints;
+struct gs_arena;
+gs_err codec_put_endpoints(const struct endpoints *e, struct gs_buf *out) GS_MUST_CHECK;
+gs_err codec_read_endpoints(struct gs_slice bytes, struct gs_arena *arena, struct endpoints *out)
+    GS_MUST_CHECK;
+
 gs_err codec_put_active(const struct codec_active *a, struct gs_buf *out) GS_MUST_CHECK;
 /* Slices point into bytes. */
 gs_err codec_read_active(struct gs_slice bytes, struct codec_active *out) GS_MUST_CHECK;

@@ -45,16 +45,18 @@ model_services_json(const struct model *m, struct gs_slice ns, struct gs_slice n
     for (size_t i = 0; i < m->catalog.count; i++) {
         const struct catalog_service *s = m->catalog.items[i];
         const struct object *policy = resolve_policy(m, s);
+        const struct catalog_instance *e;
+        struct catalog_at at = { 0 };
         uint64_t healthy = 0;
 
         if (!wanted(s, ns, name))
             continue;
-        for (size_t k = 0; k < s->instance_count; k++)
-            healthy += s->instances[k].tier == TIER_HEALTHY;
+        while ((e = catalog_next(s, &at, NULL)))
+            healthy += e->tier == TIER_HEALTHY;
         json_obj(j);
         write_identity(s, j);
-        json_kslice(j, "protocol", s->protocol);
-        json_ku64(j, "endpoints", s->instance_count);
+        json_kslice(j, "protocol", offers_protocol(s, NULL));
+        json_ku64(j, "endpoints", s->shown);
         json_ku64(j, "healthy", healthy);
         write_subset_names(m, s, j);
         if (policy)
@@ -85,20 +87,6 @@ tier_text(enum endpoint_tier t)
     GS_UNREACHABLE("tier");
 }
 
-/* The slot of an endpoint as the blob has it. */
-static const struct slot *
-slot_of(const struct model *m, const struct catalog_service *s, const struct gs_addr *addr)
-{
-    for (uint32_t i = 0; s->blob && i < s->blob->service.endpoint_count; i++) {
-        const struct endpoint *e = &s->blob->service.endpoints[i];
-
-        GS_ASSERT(e->slot < SLOTS_MAX);
-        if (gs_addr_eq(&e->addr, addr))
-            return slots_at(m->o.slots, e->slot);
-    }
-    return NULL;
-}
-
 /* ejected_until: seconds since 1970; null unless it is ejected now. */
 static void
 write_slot(const struct slot *slot, enum endpoint_tier tier, const struct model_reading *r,
@@ -115,6 +103,12 @@ write_slot(const struct slot *slot, enum endpoint_tier tier, const struct model_
     json_ku64(j, "active", slot ? atomic_load_explicit(&slot->active, memory_order_relaxed) : 0);
 }
 
+static bool
+is_in(const struct dr_subset *subset, const struct catalog_instance *i)
+{
+    return catalog_selects(subset->labels, subset->label_count, i->labels, i->label_count);
+}
+
 /* "subset" is the first that selects it; "subsets" are all. */
 static void
 write_membership(const struct model *m, const struct catalog_service *s,
@@ -125,7 +119,7 @@ write_membership(const struct model *m, const struct catalog_service *s,
     bool any = false;
 
     for (size_t k = 0; k < count && !any; k++) {
-        any = catalog_selects(subsets[k]->labels, subsets[k]->label_count, i);
+        any = is_in(subsets[k], i);
         if (any)
             json_kslice(j, "subset", subsets[k]->name.text);
     }
@@ -134,28 +128,28 @@ write_membership(const struct model *m, const struct catalog_service *s,
     json_key(j, "subsets");
     json_arr(j);
     for (size_t k = 0; k < count; k++) {
-        if (catalog_selects(subsets[k]->labels, subsets[k]->label_count, i))
+        if (is_in(subsets[k], i))
             json_slice(j, subsets[k]->name.text);
     }
     json_arr_end(j);
 }
 
 static void
-write_endpoint(const struct model *m, const struct catalog_service *s,
+write_endpoint(const struct model *m, const struct catalog_offer *offer,
                const struct catalog_instance *i, const struct model_reading *r, struct json_out *j)
 {
-    const struct slot *slot = slot_of(m, s, &i->addr);
-    uint32_t number = slot ? (uint32_t)(slot - slots_at(m->o.slots, 0)) : 0;
+    const struct catalog_service *s = offer->service;
+    const struct slot *slot = i->slot != CATALOG_NO_SLOT ? slots_at(m->o.slots, i->slot) : NULL;
     char text[GS_ADDR_TEXT];
 
     json_obj(j);
     write_identity(s, j);
     write_membership(m, s, i, j);
     json_kstr(j, "address", gs_addr_text(&i->addr, text));
-    json_kslice(j, "node", m->o.node);
-    json_kslice(j, "zone", m->o.zone);
+    json_kslice(j, "node", offer->owner->name);
+    json_kslice(j, "zone", offer->owner->zone);
     write_slot(slot, i->tier, r, j);
-    json_kdouble(j, "ewma_ms", slot && r->ewma_us ? (double)r->ewma_us(r->arg, number) / 1000 : 0);
+    json_kdouble(j, "ewma_ms", slot && r->ewma_us ? (double)r->ewma_us(r->arg, i->slot) / 1000 : 0);
     json_key(j, "labels");
     json_obj(j);
     for (uint32_t l = 0; l < i->label_count; l++)
@@ -173,9 +167,12 @@ model_endpoints_json(const struct model *m, struct gs_slice ns, struct gs_slice 
     json_arr(j);
     for (size_t i = 0; i < m->catalog.count; i++) {
         const struct catalog_service *s = m->catalog.items[i];
+        const struct catalog_offer *offer = NULL;
+        const struct catalog_instance *e;
+        struct catalog_at at = { 0 };
 
-        for (size_t k = 0; wanted(s, ns, name) && k < s->instance_count; k++)
-            write_endpoint(m, s, &s->instances[k], r, j);
+        while (wanted(s, ns, name) && (e = catalog_next(s, &at, &offer)))
+            write_endpoint(m, offer, e, r, j);
     }
     json_arr_end(j);
     json_obj_end(j);

@@ -19,7 +19,7 @@ model_new(const struct model_options *o)
     m->o.zone = gs_arena_copy(&m->arena, o->zone);
     m->o.ns = gs_arena_copy(&m->arena, o->ns);
     m->o.root_ns = gs_arena_copy(&m->arena, o->root_ns);
-    catalog_init(&m->catalog);
+    catalog_init(&m->catalog, o);
     objects_init(&m->objects);
     return m;
 }
@@ -40,20 +40,60 @@ model_free(struct model *m)
 gs_err
 model_set_service(struct model *m, const struct model_service *s, struct gs_why *why)
 {
-    return catalog_put(&m->catalog, s, why);
+    return own_put(&m->catalog, s, why);
 }
 
 void
 model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port)
 {
-    catalog_remove(&m->catalog, ns, name, port);
+    own_remove(&m->catalog, &(struct endpoints_key){ ns, name, port });
 }
 
 gs_err
 model_set_health(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port,
                  const struct gs_addr *addr, enum endpoint_tier tier)
 {
-    return catalog_set_health(&m->catalog, ns, name, port, addr, tier);
+    return own_set_health(&m->catalog, &(struct endpoints_key){ ns, name, port }, addr, tier);
+}
+
+void
+model_set_published(struct model *m, bool published)
+{
+    own_set_published(&m->catalog.own, published);
+}
+
+void
+model_set_draining(struct model *m)
+{
+    own_set_draining(&m->catalog.own);
+}
+
+bool
+model_next_own(struct model *m, struct model_own *out)
+{
+    return own_next(&m->catalog, out);
+}
+
+void
+model_set_node(struct model *m, uint64_t now_ms, const struct model_node *n)
+{
+    owners_set(&m->catalog, now_ms, n);
+}
+
+void
+model_remove_node(struct model *m, const struct gs_id *id)
+{
+    owners_remove(&m->catalog, id);
+}
+
+gs_err
+model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why *why)
+{
+    GS_ASSERT(r->kind == MODEL_KIND_ENDPOINTS);
+    if (!gs_id_eq(&r->version.writer, &m->catalog.self->id))
+        return offers_on_record(&m->catalog, r, why);
+    own_heard(&m->catalog, r);
+    return GS_E_OK;
 }
 
 gs_err
@@ -82,29 +122,65 @@ model_next_frame(const struct model *m, size_t *at, struct gs_buf *out)
 
 /* ---- out ---- */
 
+/* Did anything change that its blob is made of? Who comes and goes matters only to those who have
+ * policy, which may name others. */
+static bool
+is_due(const struct model *m, const struct catalog_service *s)
+{
+    return s->dirty || m->objects.activity || (m->catalog.changed && s->ruled);
+}
+
+/* Returns whether it got a new blob. */
+static bool
+renew(struct model *m, struct catalog_service *s)
+{
+    uint64_t plan[2];
+
+    s->ruled = resolve_is_ruled(m, s);
+    build_plan(m, s, plan);
+    if (s->blob && plan[0] == s->plan[0] && plan[1] == s->plan[1])
+        return false;
+    memcpy(s->plan, plan, sizeof(plan));
+    GS_ASSERT(m->catalog.by_id[s->id] == s);
+    s->blob = build_blob(m, s); /* the former one is the hub's to free */
+    return true;
+}
+
 /* Rebuild what was built from something else. Returns how many blobs. */
 static uint32_t
-rebuild(struct model *m)
+rebuild(struct model *m, uint64_t now_ms)
 {
-    bool all = m->objects.activity || m->catalog.changed;
+    struct catalog *c = &m->catalog;
     uint32_t rebuilt = 0;
 
-    for (size_t i = 0; i < m->catalog.count; i++) {
-        struct catalog_service *s = m->catalog.items[i];
-        uint64_t plan[2];
+    for (size_t i = 0; i < c->count; i++) {
+        struct catalog_service *s = c->items[i];
 
-        if (!all && !s->dirty)
-            continue;
+        if (s->dirty)
+            offers_settle(c, s, m->o.slots, now_ms);
+        if (is_due(m, s))
+            rebuilt += renew(m, s);
         s->dirty = false;
-        build_plan(m, s, plan);
-        if (s->blob && plan[0] == s->plan[0] && plan[1] == s->plan[1])
-            continue;
-        memcpy(s->plan, plan, sizeof(plan));
-        GS_ASSERT(m->catalog.by_id[s->id] == s);
-        s->blob = build_blob(m, s); /* the former one is the hub's to free */
-        rebuilt++;
     }
     return rebuilt;
+}
+
+/* What time alone has changed. */
+static void
+tick(struct catalog *c, uint64_t now_ms)
+{
+    owners_tick(c, now_ms);
+    if (now_ms < c->retry_ms)
+        return;
+    c->retry_ms = UINT64_MAX;
+    for (size_t i = 0; i < c->count; i++) {
+        struct catalog_service *s = c->items[i];
+
+        if (s->retry_ms <= now_ms)
+            catalog_mark(c, s);
+        else if (s->retry_ms < c->retry_ms)
+            c->retry_ms = s->retry_ms;
+    }
 }
 
 static uint64_t
@@ -131,17 +207,45 @@ publish(struct model *m)
 }
 
 struct model_flushed
-model_flush(struct model *m)
+model_flush(struct model *m, uint64_t now_ms)
 {
     struct model_flushed f = { .activated = objects_settle(&m->objects) };
 
+    tick(&m->catalog, now_ms);
     if (!m->objects.activity && !m->catalog.changed && !m->catalog.dirty)
         return f;
-    f.rebuilt = rebuild(m);
+    f.rebuilt = rebuild(m, now_ms);
     if (f.rebuilt > 0 || m->catalog.changed)
         f.seq = m->seq = publish(m);
     m->objects.activity = m->catalog.changed = m->catalog.dirty = false;
     return f;
+}
+
+uint64_t
+model_due_ms(const struct model *m)
+{
+    const struct catalog *c = &m->catalog;
+
+    return c->retry_ms < c->withdraw_ms ? c->retry_ms : c->withdraw_ms;
+}
+
+void
+model_counters(const struct model *m, struct model_counters *out)
+{
+    const struct catalog *c = &m->catalog;
+    const struct catalog_instance *i;
+
+    *out = (struct model_counters){
+        .held = c->held, .unusable = c->unusable, .nodes = c->owner_count + 1, .services = c->count
+    };
+    for (size_t k = 0; k < c->count; k++) {
+        struct catalog_at at = { 0 };
+
+        out->endpoints += c->items[k]->shown;
+        out->left_out += c->items[k]->left_out + c->items[k]->slotless;
+        while ((i = catalog_next(c->items[k], &at, NULL)))
+            out->lost += i->tier == TIER_LOST;
+    }
 }
 
 /* ---- objects ---- */
@@ -192,26 +296,10 @@ model_state_text(enum model_state s)
 
 /* ---- invariants ---- */
 
-static void
-check_services(const struct catalog *c)
-{
-    size_t ids = 0;
-
-    for (size_t i = 0; i < c->count; i++) {
-        GS_ASSERT(c->items[i]->id < c->id_cap);
-        GS_ASSERT(c->by_id[c->items[i]->id] == c->items[i]);
-        GS_ASSERT(c->items[i]->blob || c->changed);
-        GS_ASSERT(!c->items[i]->dirty || c->dirty);
-    }
-    for (uint32_t id = 0; id < c->id_cap; id++)
-        ids += c->by_id[id] != NULL;
-    GS_ASSERT(ids == c->count);
-}
-
 void
 model_check(const struct model *m)
 {
-    check_services(&m->catalog);
+    catalog_check(&m->catalog);
     for (size_t i = 0; i < m->objects.count; i++) {
         const struct object *o = m->objects.items[i];
 

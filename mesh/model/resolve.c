@@ -46,6 +46,23 @@ walk_init(struct walk *w, const struct model *m, const struct object_index *inde
     }
 }
 
+static bool
+has_objects(const struct model *m, const struct object_index *index,
+            const struct catalog_service *s)
+{
+    struct walk w;
+
+    walk_init(&w, m, index, s);
+    return w.runs[0].count > 0 || w.runs[1].count > 0;
+}
+
+bool
+resolve_is_ruled(const struct model *m, const struct catalog_service *s)
+{
+    return has_objects(m, &m->objects.virtual_services, s) ||
+           has_objects(m, &m->objects.destination_rules, s);
+}
+
 static const struct object *
 head_of(struct walk *w, size_t which)
 {

@@ -21,7 +21,8 @@ struct world {
 static inline void
 world_init(struct world *w)
 {
-    struct model_options o = { .node = GS_SLICE("n1"),
+    struct model_options o = { .id = { { 0xa1 } },
+                               .node = GS_SLICE("n1"),
                                .zone = GS_SLICE("z"),
                                .ns = GS_SLICE("default"),
                                .root_ns = GS_SLICE("istio-system") };

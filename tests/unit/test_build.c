@@ -27,7 +27,7 @@ every_spelling_leads_to_the_service(void **state)
     struct world *w = *state;
 
     set_web(w);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     for (size_t i = 0; i < GS_COUNT(good); i++)
         assert_non_null(find_service(w, good[i], 80));
     for (size_t i = 0; i < GS_COUNT(bad); i++)
@@ -41,15 +41,15 @@ short_names_mean_the_nodes_namespace(void **state)
     struct world *w = *state;
 
     set_service(w, "ai", "tools", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_null(find_service(w, "tools", 80));
     assert_non_null(find_service(w, "tools.ai", 80));
     assert_non_null(find_service(w, "tools.mesh", 80)); /* the only one of that name */
     set_service(w, "zz", "tools", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_null(find_service(w, "tools.mesh", 80)); /* which is not clear any more */
     set_service(w, "default", "tools", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(gs_slice_eq(find_service(w, "tools", 80)->ns, GS_SLICE("default")));
     assert_true(gs_slice_eq(find_service(w, "tools.mesh", 80)->ns, GS_SLICE("default")));
 }
@@ -61,12 +61,12 @@ exact_names_with_dots_win(void **state)
 
     set_service(w, "example", "api", 80, one, 1);
     set_service(w, "zz", "api.example", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(gs_slice_eq(find_service(w, "api.example", 80)->name, GS_SLICE("api.example")));
     assert_true(gs_slice_eq(find_service(w, "api.example.svc", 80)->name, GS_SLICE("api")));
     assert_true(gs_slice_eq(find_service(w, "api.example.zz", 80)->ns, GS_SLICE("zz")));
     model_remove_service(w->model, GS_SLICE("zz"), GS_SLICE("api.example"), 80);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(gs_slice_eq(find_service(w, "api.example", 80)->name, GS_SLICE("api")));
 }
 
@@ -77,10 +77,10 @@ a_service_that_goes_is_gone(void **state)
 
     set_web(w);
     set_service(w, "default", "other", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     model_remove_service(w->model, GS_SLICE("default"), GS_SLICE("web"), 80);
     model_remove_service(w->model, GS_SLICE("default"), GS_SLICE("web"), 80);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_null(find_service(w, "web", 80));
     assert_non_null(find_service(w, "other", 80));
     model_check(w->model);
@@ -95,16 +95,16 @@ unhealthy_ones_are_used_when_no_other_is_left(void **state)
     const struct subset *all;
 
     set_web(w);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(find_service(w, "web", 80)->subsets[SUBSET_ALL].count, 3);
     set_health(w, "default", "web", 80, 0, TIER_UNHEALTHY);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     all = &find_service(w, "web", 80)->subsets[SUBSET_ALL];
     assert_int_equal(all->count, 2);
     assert_false(all->panic);
     set_health(w, "default", "web", 80, 1, TIER_UNHEALTHY);
     set_health(w, "default", "web", 80, 2, TIER_UNHEALTHY);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     all = &find_service(w, "web", 80)->subsets[SUBSET_ALL];
     assert_int_equal(all->count, 3);
     assert_true(all->panic);
@@ -117,12 +117,12 @@ pending_ones_are_never_used(void **state)
     struct world *w = *state;
 
     set_service(w, "default", "web", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(find_service(w, "web", 80)->endpoint_count, 1);
     assert_int_equal(find_service(w, "web", 80)->subsets[SUBSET_ALL].count, 0);
     assert_false(find_service(w, "web", 80)->subsets[SUBSET_ALL].panic);
     set_health(w, "default", "web", 80, 0, TIER_HEALTHY);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(find_service(w, "web", 80)->subsets[SUBSET_ALL].count, 1);
 }
 
@@ -137,9 +137,9 @@ a_reconfigured_service_keeps_the_health_of_who_stays(void **state)
     set_service(w, "default", "web", 80, two, 2);
     set_health(w, "default", "web", 80, 0, TIER_HEALTHY);
     set_health(w, "default", "web", 80, 1, TIER_UNHEALTHY);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     set_service(w, "default", "web", 80, three, 3);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "web", 80);
     assert_int_equal(s->endpoint_count, 3);
     assert_int_equal(s->endpoints[0].tier, TIER_HEALTHY);
@@ -161,7 +161,7 @@ subsets_select_by_all_their_labels(void **state)
              DR_HEAD("web") "  host: web\n  subsets:\n" SUBSET("v1") SUBSET(
                  "v2") "  - { name: none, labels: { version: v1, x: z } }\n  - { name: all }\n",
              once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "web", 80);
     assert_int_equal(s->subset_count, 5);
     assert_int_equal(service_subset(s, GS_SLICE("v1")), 1);
@@ -183,7 +183,7 @@ each_tier_of_a_subset_for_itself(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     set_health(w, "default", "web", 80, 1, TIER_UNHEALTHY);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "web", 80);
     assert_false(s->subsets[1].panic);
     assert_true(s->subsets[2].panic); /* nobody healthy in v2, whatever v1 has */
@@ -209,16 +209,16 @@ rules_of_the_nearest_namespace_hold(void **state)
         set_health(w, "ai", "tools", 80, i, TIER_HEALTHY);
     put_text(w, DR_IN("istio-system", "root", "tools.ai", "v3"), once);
     put_text(w, DR_IN("far", "far", "tools.ai.svc.cluster.local", "v3"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "tools.ai", 80);
     assert_ptr_equal(s->subsets[1].endpoints[0], &s->endpoints[2]);
     put_text(w, DR_IN("ai", "own", "tools", "v2"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "tools.ai", 80);
     assert_ptr_equal(s->subsets[1].endpoints[0], &s->endpoints[1]);
     assert_int_equal(service_subset(s, GS_SLICE("root")), UINT32_MAX);
     put_text(w, DR_IN("default", "client", "tools.ai", "v1"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "tools.ai", 80);
     assert_ptr_equal(s->subsets[1].endpoints[0], &s->endpoints[0]);
     assert_int_equal(service_subset(s, GS_SLICE("far")), UINT32_MAX);
@@ -233,7 +233,7 @@ rules_of_one_namespace_merge_and_the_first_name_stays(void **state)
     set_web(w);
     put_text(w, DR_IN("default", "b-older", "web", "v2"), once);
     put_text(w, DR_IN("default", "a-younger", "web.default", "v1"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "web", 80);
     assert_int_equal(s->subset_count, 4);
     assert_ptr_equal(s->subsets[1].endpoints[0], &s->endpoints[1]);
@@ -262,7 +262,7 @@ rules_are_what_was_written(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, text, once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "web", 80);
     assert_true(s->has_policy);
     assert_true(gs_slice_starts(s->policy, GS_SLICE("VirtualService default/web 1.")));
@@ -301,16 +301,16 @@ the_oldest_virtual_service_has_the_host(void **state)
     set_web(w);
     put_text(w, VS_IN("default", "z-older", "web", "a"), once);
     put_text(w, VS_IN("default", "a-younger", "web", "b"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(gs_slice_eq(find_service(w, "web", 80)->rules[0].backends[0].host, GS_SLICE("a")));
     /* An edit does not make it younger; going does. */
     put_text(w, VS_IN("default", "z-older", "web", "c"),
              (struct deed){ .generation = 2, .born_hlc = UINT64_C(1000) << 16 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(gs_slice_eq(find_service(w, "web", 80)->rules[0].backends[0].host, GS_SLICE("c")));
     put_text(w, VS_IN("default", "z-older", "web", "c"),
              (struct deed){ .generation = 3, .deleted = true });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(gs_slice_eq(find_service(w, "web", 80)->rules[0].backends[0].host, GS_SLICE("b")));
 }
 
@@ -324,7 +324,7 @@ of_the_same_age_name_then_namespace_decide(void **state)
     put_text(w, VS_IN("default", "b", "web", "from-b"), same);
     put_text(w, VS_IN("zz", "a", "web.default", "from-zz-a"), same);
     put_text(w, VS_IN("yy", "a", "web.default", "from-yy-a"), same);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_true(
         gs_slice_eq(find_service(w, "web", 80)->rules[0].backends[0].host, GS_SLICE("from-yy-a")));
 }
@@ -337,7 +337,7 @@ short_names_are_of_the_rules_namespace(void **state)
     set_web(w);
     set_service(w, "ai", "web", 80, one, 1);
     put_text(w, VS_IN("ai", "own", "web", "web"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_false(find_service(w, "web", 80)->has_policy);
     assert_true(find_service(w, "web.ai", 80)->has_policy);
     assert_int_equal(find_service(w, "web.ai", 80)->rules[0].backends[0].service,
@@ -354,7 +354,7 @@ a_port_left_out_is_the_requests_or_the_only_one(void **state)
     set_service(w, "default", "single", 9000, one, 1);
     put_text(w, VS_IN("default", "a", "web", "single"), once);
     put_text(w, VS_IN("default", "b", "single", "web"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(find_service(w, "web", 80)->rules[0].backends[0].service,
                      find_service(w, "single", 9000)->id);
     /* web has neither port 9000 nor only one. */
@@ -362,7 +362,7 @@ a_port_left_out_is_the_requests_or_the_only_one(void **state)
     put_text(w, VS_IN("default", "b", "single", "web, port: { number: 8080 }"),
              (struct deed){ .generation = 2 });
     put_text(w, VS_IN("default", "a", "web", "web"), (struct deed){ .generation = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(find_service(w, "single", 9000)->rules[0].backends[0].service,
                      find_service(w, "web", 8080)->id);
     assert_int_equal(find_service(w, "web", 8080)->rules[0].backends[0].service,
@@ -379,7 +379,7 @@ names_with_dots_have_policy_too(void **state)
     set_service(w, "ai", "llm.v2", 80, two, 2);
     put_text(w, VS_IN("ai", "a", "llm.v2", "llm.v2, subset: s"), once);
     put_text(w, DR_IN("ai", "d", "llm.v2", "v2"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     s = find_service(w, "llm.v2", 80);
     assert_non_null(s);
     assert_true(s->has_policy);
@@ -401,28 +401,28 @@ a_change_touches_only_its_own_blobs(void **state)
     set_service(w, "default", "user", 80, one, 1);
     put_text(w, WEB_DR, once);
     put_text(w, VS_IN("default", "user", "user", "web, subset: v2"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     web = blob_of(w, "web", 80);
     other = blob_of(w, "other", 80);
     user = blob_of(w, "user", 80);
 
-    f = model_flush(w->model);
+    f = model_flush(w->model, 1000);
     assert_int_equal(f.seq, 0); /* nothing to say */
 
     set_health(w, "default", "web", 80, 0, TIER_UNHEALTHY);
-    f = model_flush(w->model);
+    f = model_flush(w->model, 1000);
     assert_int_equal(f.rebuilt, 1);
     assert_ptr_not_equal(blob_of(w, "web", 80), web);
     assert_ptr_equal(blob_of(w, "other", 80), other);
     assert_ptr_equal(blob_of(w, "user", 80), user);
 
     set_health(w, "default", "web", 80, 0, TIER_UNHEALTHY);
-    assert_int_equal(model_flush(w->model).seq, 0); /* no news */
+    assert_int_equal(model_flush(w->model, 1000).seq, 0); /* no news */
 
     /* v2 moves to another place among web's subsets: whoever points there follows. */
     put_text(w, DR_HEAD("web") "  host: web\n  subsets:\n" SUBSET("v2") SUBSET("v1"),
              (struct deed){ .generation = 2 });
-    f = model_flush(w->model);
+    f = model_flush(w->model, 1000);
     assert_int_equal(f.rebuilt, 2);
     assert_ptr_equal(blob_of(w, "other", 80), other);
     assert_ptr_not_equal(blob_of(w, "user", 80), user);
@@ -431,7 +431,7 @@ a_change_touches_only_its_own_blobs(void **state)
 
     /* Policy of nobody here. */
     put_text(w, VS_IN("default", "x", "nobody", "web"), once);
-    f = model_flush(w->model);
+    f = model_flush(w->model, 1000);
     assert_int_equal(f.activated, 1);
     assert_int_equal(f.rebuilt, 0);
     assert_int_equal(f.seq, 0);
@@ -447,15 +447,15 @@ whoever_points_at_a_service_follows_its_coming_and_going(void **state)
     set_service(w, "default", "user", 80, one, 1);
     set_service(w, "default", "other", 80, one, 1);
     put_text(w, VS_IN("default", "user", "user", "web"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(find_service(w, "user", 80)->rules[0].backends[0].service, UINT32_MAX);
     set_web(w);
-    f = model_flush(w->model);
+    f = model_flush(w->model, 1000);
     assert_int_equal(f.rebuilt, 2);
     assert_int_equal(find_service(w, "user", 80)->rules[0].backends[0].service,
                      find_service(w, "web", 80)->id);
     model_remove_service(w->model, GS_SLICE("default"), GS_SLICE("web"), 80);
-    f = model_flush(w->model);
+    f = model_flush(w->model, 1000);
     assert_int_equal(f.rebuilt, 1);
     assert_int_equal(find_service(w, "user", 80)->rules[0].backends[0].service, UINT32_MAX);
 }
@@ -467,12 +467,12 @@ slots_outlive_rebuilds(void **state)
     uint32_t slot, generation;
 
     set_web(w);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     slot = find_service(w, "web", 80)->endpoints[1].slot;
     generation = find_service(w, "web", 80)->endpoints[1].generation;
     for (int i = 0; i < 10; i++) {
         set_health(w, "default", "web", 80, 1, i % 2 ? TIER_HEALTHY : TIER_UNHEALTHY);
-        (void)model_flush(w->model);
+        (void)model_flush(w->model, 1000);
         snapshot_reap(w->hub);
         slots_reap(w->slots);
     }
@@ -493,7 +493,7 @@ explanations_name_shares_and_problems(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "30"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     gs_buf_init(&out, 65536);
     json_init(&j, &out);
     explain_json(snapshot_current(w->hub), find_service(w, "web", 80), 0, &j);

@@ -35,10 +35,10 @@ rule_then_service(void **state)
 
     set_web(w);
     put_text(w, WEB_DR, once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, DR, "web"), MODEL_ACTIVE);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
     assert_int_equal(first_weight(w), 90);
 }
@@ -53,14 +53,14 @@ service_then_rule(void **state)
 
     set_web(w);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     o = view(w, VS, "web");
     assert_int_equal(o.state, MODEL_PENDING);
     assert_string_equal(o.why, "subset \"v1\" of web is defined by no DestinationRule");
     assert_int_equal(o.active_version.generation, 0);
     assert_false(find_service(w, "web", 80)->has_policy);
     put_text(w, WEB_DR, once);
-    assert_int_equal(model_flush(w->model).activated, 2);
+    assert_int_equal(model_flush(w->model, 1000).activated, 2);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
     s = find_service(w, "web", 80);
     assert_int_equal(s->rules[0].backends[0].subset, 1);
@@ -77,12 +77,12 @@ a_former_version_stays_while_the_next_waits(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     put_text(w,
              VS_HEAD("web") "  hosts: [web]\n  http:\n  - route:\n"
                             "    - { destination: { host: web, subset: v3 }, weight: 7 }\n",
              (struct deed){ .generation = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     o = view(w, VS, "web");
     assert_int_equal(o.state, MODEL_PENDING);
     assert_int_equal(o.version.generation, 2);
@@ -90,7 +90,7 @@ a_former_version_stays_while_the_next_waits(void **state)
     assert_int_equal(first_weight(w), 90);
     put_text(w, DR_HEAD("web") "  host: web\n  subsets:\n" SUBSET("v1") SUBSET("v2") SUBSET("v3"),
              (struct deed){ .generation = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
     assert_int_equal(find_service(w, "web", 80)->rules[0].backends[0].subset, 3);
 }
@@ -103,11 +103,11 @@ services_do_not_matter_for_pending(void **state)
 
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
     assert_null(find_service(w, "web", 80));
     set_web(w);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(first_weight(w), 90);
 }
 
@@ -128,13 +128,13 @@ a_transaction_becomes_active_together(void **state)
 
     set_web(w);
     put_text(w, WEB_DR, pair);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, DR, "web"), MODEL_PENDING);
     assert_string_equal(view(w, DR, "web").why,
                         "waits for the rest of its transaction (1 of 2 here)");
     assert_int_equal(find_service(w, "web", 80)->subset_count, 1);
     put_text(w, WEB_VS("90", "10"), pair);
-    assert_int_equal(model_flush(w->model).activated, 2);
+    assert_int_equal(model_flush(w->model, 1000).activated, 2);
     assert_int_equal(first_weight(w), 90);
     assert_int_equal(state_of(w, DR, "web"), MODEL_ACTIVE);
 }
@@ -152,11 +152,11 @@ the_list_tells_superseded_from_late(void **state)
     members[1] = member("VirtualService/default/web", vs);
     set_web(w);
     model_on_transaction(w->model, 77, members, 2);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, DR, "web"), MODEL_PENDING);
     /* The VirtualService of the transaction never comes: a later version of it does. */
     put_text(w, WEB_VS("60", "40"), (struct deed){ .generation = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, DR, "web"), MODEL_ACTIVE);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
     assert_int_equal(first_weight(w), 60);
@@ -175,10 +175,10 @@ the_list_may_come_first_or_last(void **state)
     model_on_transaction(w->model, 77, members, 2);
     model_on_transaction(w->model, 77, members, 2);
     put_text(w, WEB_DR, pair);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, DR, "web"), MODEL_PENDING);
     put_text(w, WEB_VS("90", "10"), pair);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
 }
 
@@ -191,7 +191,7 @@ one_that_waits_does_not_stop_the_others(void **state)
     set_web(w);
     put_text(w, DR_HEAD("web") "  host: web\n  subsets:\n" SUBSET("v1"), pair);
     put_text(w, WEB_VS("90", "10"), pair);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, DR, "web"), MODEL_ACTIVE);
     assert_int_equal(state_of(w, VS, "web"), MODEL_PENDING);
 }
@@ -205,17 +205,17 @@ a_deletion_takes_part(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     put_text(w, WEB_VS("90", "10"),
              (struct deed){
                  .generation = 2, .deleted = true, .transaction = 5, .transaction_count = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(first_weight(w), 90); /* not before the rest is here */
     assert_int_equal(state_of(w, VS, "web"), MODEL_PENDING);
     put_text(w, WEB_DR,
              (struct deed){
                  .generation = 2, .deleted = true, .transaction = 5, .transaction_count = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_false(find_service(w, "web", 80)->has_policy);
     assert_int_equal(find_service(w, "web", 80)->subset_count, 1);
     assert_false(model_find_object(w->model, VS, GS_SLICE("default"), GS_SLICE("web"), &o));
@@ -238,10 +238,10 @@ a_record_that_cannot_be_used_is_left_out(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(model_on_record(w->model, &r, &why), GS_E_MALFORMED);
     assert_non_null(strstr(why.text, "VirtualService/default/web"));
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     o = view(w, VS, "web");
     assert_int_equal(o.state, MODEL_REJECTED);
     assert_int_equal(o.version.generation, 2);
@@ -273,7 +273,7 @@ restart(const struct world *from, struct world *to, const char *text, struct dee
     set_web(to);
     if (text)
         put_text(to, text, d);
-    (void)model_flush(to->model);
+    (void)model_flush(to->model, 1000);
 }
 
 static void
@@ -285,9 +285,9 @@ a_subset_that_goes_by_force_is_empty(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     put_text(w, WEB_DR, (struct deed){ .generation = 2, .deleted = true });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, VS, "web"), MODEL_ACTIVE);
     assert_int_equal(find_service(w, "web", 80)->rules[0].backends[0].subset, UINT32_MAX);
     /* The same after a restart, although the rules alone would say: pending. */
@@ -309,14 +309,14 @@ the_former_version_survives_a_restart(void **state)
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
     put_text(w, WEB_VS("80", "20"), (struct deed){ .generation = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     put_text(w, next, (struct deed){ .generation = 3 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(state_of(w, VS, "web"), MODEL_PENDING);
     world_init(&again);
     restart(w, &again, WEB_DR, once);
     put_text(&again, next, (struct deed){ .generation = 3 });
-    (void)model_flush(again.model);
+    (void)model_flush(again.model, 1000);
     assert_int_equal(state_of(&again, VS, "web"), MODEL_PENDING);
     assert_int_equal(view(&again, VS, "web").active_version.generation, 2);
     assert_int_equal(first_weight(&again), 80);
@@ -334,7 +334,7 @@ what_the_rules_say_anyway_needs_no_frame(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     gs_buf_init(&frame, 65536);
     assert_false(model_next_frame(w->model, &at, &frame));
     gs_buf_fini(&frame);
@@ -390,7 +390,7 @@ what_others_need_is_not_deleted(void **state)
     set_web(w);
     put_text(w, WEB_DR, once);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
 #define GO "change both in one apply, or use --force: its share is then answered 503\n"
     assert_int_equal(check(w, "", &dr, 1, false, "0:0 GS0116 " GO "0:0 GS0116 " GO), GS_E_INVALID);
 #undef GO
@@ -416,7 +416,7 @@ unknown_hosts_are_named_with_near_matches(void **state)
 
     set_web(w);
     set_service(w, "ai", "tools", 80, one, 1);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(check(w,
                            VS_HEAD("a") "  hosts: [wbe]\n  http:\n"
                                         "  - route: [{ destination: { host: tools } }]\n",
@@ -442,7 +442,7 @@ subsets_are_checked_against_all_that_will_be(void **state)
 
     set_web(w);
     put_text(w, WEB_DR, once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_int_equal(check(w, WEB_VS("90", "10"), NULL, 0, false, ""), GS_E_OK);
     assert_int_equal(check(w,
                            VS_HEAD("web") "  hosts: [web]\n  http:\n"
@@ -473,7 +473,7 @@ the_analysis_of_a_node_names_its_objects(void **state)
 
     set_web(w);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     gs_problems_init(&problems);
     model_analyze(w->model, &problems);
     assert_int_equal(problems.count, 3);
@@ -493,7 +493,7 @@ lists_show_state_and_reason(void **state)
 
     set_web(w);
     put_text(w, WEB_VS("90", "10"), once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     gs_buf_init(&out, 65536);
     json_init(&j, &out);
     model_objects_json(w->model, POLICY_NONE, GS_SLICE_NONE, &j);

@@ -2,6 +2,7 @@
 #include "tests/unit/models.h"
 
 #include "mesh/model/codec.h"
+#include "mesh/model/endpoints.h"
 
 static const char everything[] =
     "apiVersion: networking.istio.io/v1\n"
@@ -347,6 +348,101 @@ what_a_node_says_of_itself(void **state)
     gs_arena_fini(&arena);
 }
 
+/* ---- what a node has of a service ---- */
+
+static struct endpoints_instance
+instance(const char *address, enum endpoint_tier tier, struct policy_pair *labels, size_t count)
+{
+    struct endpoints_instance i = { .tier = tier, .labels = labels, .label_count = count };
+
+    assert_int_equal(gs_addr_parse(&i.addr, gs_slice_str(address), NULL), GS_E_OK);
+    return i;
+}
+
+static void
+put_endpoints(const struct endpoints *e, struct gs_buf *out)
+{
+    gs_buf_init(out, OBJECT_BYTES_MAX);
+    assert_int_equal(endpoints_check(e, NULL), GS_E_OK);
+    assert_int_equal(codec_put_endpoints(e, out), GS_E_OK);
+}
+
+/* The bytes of format 1, for good: other nodes read and hash them. */
+static void
+golden_endpoints(void **state)
+{
+    struct policy_pair labels[] = { { .name = GS_SLICE("version"), .value = GS_SLICE("v2") },
+                                    { .name = GS_SLICE("track"), .value = GS_SLICE("") } };
+    struct endpoints_instance instances[] = {
+        instance("[2001:db8::1]:443", TIER_DRAINING, NULL, 0),
+        instance("127.0.0.1:9001", TIER_HEALTHY, NULL, 0),
+        instance("10.0.0.7:80", TIER_UNHEALTHY, labels, 2),
+    };
+    struct endpoints e = { GS_SLICE("tcp"), instances, 3 };
+    struct endpoints none = { GS_SLICE("http"), NULL, 0 };
+    struct gs_buf value;
+
+    (void)state;
+    endpoints_sort(&e);
+    put_endpoints(&e, &value);
+    assert_hex(gs_buf_slice(&value),
+               "8201a37463700293"
+               "8301c4060a000007005002010394a5747261636ba0a776657273696f6ea27632"
+               "8101c4067f0000012329"
+               "8201c41220010db800000000000000000000000101bb0202");
+    gs_buf_fini(&value);
+    put_endpoints(&none, &value);
+    assert_hex(gs_buf_slice(&value), "80");
+    gs_buf_fini(&value);
+}
+
+static gs_err
+read_endpoints(const void *bytes, size_t len, struct gs_buf *again)
+{
+    struct gs_arena arena;
+    struct endpoints e;
+    char *copy = malloc(len > 0 ? len : 1);
+    gs_err failed;
+
+    memcpy(copy, bytes, len);
+    gs_arena_init(&arena, NULL, 0, 1024);
+    failed = codec_read_endpoints(gs_slice(copy, len), &arena, &e);
+    if (failed == GS_E_OK && endpoints_check(&e, NULL) == GS_E_OK && again)
+        assert_int_equal(codec_put_endpoints(&e, again), GS_E_OK);
+    gs_arena_fini(&arena);
+    free(copy);
+    return failed;
+}
+
+static void
+endpoints_survive_the_round_trip_and_damage(void **state)
+{
+    struct policy_pair labels[] = { { .name = GS_SLICE("a"), .value = GS_SLICE("1") } };
+    struct endpoints_instance instances[] = {
+        instance("10.0.0.7:80", TIER_UNHEALTHY, labels, 1),
+        instance("[::1]:443", TIER_HEALTHY, NULL, 0),
+    };
+    struct endpoints e = { GS_SLICE("grpc"), instances, 2 };
+    struct gs_buf value, again;
+
+    (void)state;
+    put_endpoints(&e, &value);
+    gs_buf_init(&again, OBJECT_BYTES_MAX);
+    assert_int_equal(read_endpoints(value.ptr, value.len, &again), GS_E_OK);
+    assert_int_equal(again.len, value.len);
+    assert_memory_equal(again.ptr, value.ptr, value.len);
+    for (size_t len = 0; len < value.len; len++)
+        assert_int_not_equal(read_endpoints(value.ptr, len, NULL), GS_E_OK);
+    for (size_t i = 0; i < value.len * 8; i++) {
+        value.ptr[i / 8] = (char)(value.ptr[i / 8] ^ (1 << i % 8));
+        gs_buf_clear(&again);
+        (void)read_endpoints(value.ptr, value.len, &again);
+        value.ptr[i / 8] = (char)(value.ptr[i / 8] ^ (1 << i % 8));
+    }
+    gs_buf_fini(&value);
+    gs_buf_fini(&again);
+}
+
 int
 main(void)
 {
@@ -361,6 +457,10 @@ main(void)
         cmocka_unit_test(kinds_have_short_names),
         cmocka_unit_test(what_is_active_is_kept),
         cmocka_unit_test(what_a_node_says_of_itself),
+}
+
+        cmocka_unit_test(golden_endpoints),
+        cmocka_unit_test(endpoints_survive_the_round_trip_and_damage),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,7 @@ test_slots(void **state)
     generation = atomic_load(&slots_at(slots, first)->generation);
     service_blob_free(b);
     atomic_store(&slots_at(slots, first)->pooled, 1); /* a pool holds a connection there */
+    atomic_store(&slots_at(slots, first)->succeeded_ms, 7);
     slots_reap(slots);
     assert_int_equal(slots_used(slots), 1);
     atomic_store(&slots_at(slots, first)->pooled, 0);
@@ -113,6 +114,7 @@ test_slots(void **state)
     assert_int_equal(slots_get(slots, GS_SLICE("b"), &second), GS_E_OK);
     assert_int_equal(second, first); /* the number is used again, under another generation */
     assert_int_equal(atomic_load(&slots_at(slots, second)->generation), generation + 2);
+    assert_int_equal(atomic_load(&slots_at(slots, second)->succeeded_ms), 0);
     slots_free(slots);
 }
 

@@ -52,7 +52,7 @@ without_one_a_virtual_service_is_made(void **state)
 
     set_web(w);
     put_text(w, WEB_DR, once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=90 v2=10",
                  "{\"apiVersion\":\"networking.istio.io/v1\",\"kind\":\"VirtualService\","
                  "\"metadata\":{\"name\":\"web\",\"namespace\":\"default\"},\"spec\":{\"hosts\":"
@@ -79,7 +79,7 @@ the_one_weighted_route_gets_the_weights(void **state)
                              "    - { destination: { host: web, subset: v2 }, weight: 10 }\n"
                              "    timeout: 3s\n",
              once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=50 v2=50",
                  "\"http\":[{\"match\":[{\"headers\":{\"x\":{}}}],\"route\":[{\"destination\":"
                  "{\"host\":\"web\",\"subset\":\"v3\"}}]},{\"route\":[" D("v1", "50") "," D(
@@ -100,7 +100,7 @@ a_plain_route_becomes_a_weighted_one(void **state)
     put_text(
         w, VS_HEAD("web") "  hosts: [web]\n  http: [{ route: [{ destination: { host: web } }] }]\n",
         once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=2 v2=1", "[" D("v1", "2") "," D("v2", "1") "]", NULL);
 }
 
@@ -120,7 +120,7 @@ what_is_not_clear_is_refused(void **state)
                             "    - { destination: { host: web, subset: v1 }, weight: 1 }\n"
                             "    - { destination: { host: web, subset: v2 }, weight: 1 }\n",
              once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(
         w, "web", "v1=1 v2=1", "has several weighted routes",
         "gossamer get VirtualService web -n default -o yaml > FILE; gossamer apply -f FILE");
@@ -129,14 +129,14 @@ what_is_not_clear_is_refused(void **state)
                             "    - { destination: { host: web, subset: v1 }, weight: 1 }\n"
                             "    - { destination: { host: other }, weight: 1 }\n",
              (struct deed){ .generation = 2 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=1 v2=1", "leads to other hosts", NULL);
     put_text(w,
              VS_HEAD("web") "  hosts: [web]\n  http:\n"
                             "  - match: [{ uri: { prefix: /a } }]\n"
                             "    route: [{ destination: { host: web } }]\n",
              (struct deed){ .generation = 3 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=1 v2=1", "no weighted route", NULL);
 }
 
@@ -147,7 +147,7 @@ what_makes_no_sense_is_refused(void **state)
 
     set_web(w);
     put_text(w, WEB_DR, once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=0 v2=0", "all weights are 0", NULL);
     assert_split(w, "web", "v1=1 v1=2", "is there twice", NULL);
     assert_split(w, "web", "v9=1", "subset \"v9\" of web is defined by no DestinationRule",
@@ -168,7 +168,7 @@ weights_beyond_what_a_manifest_holds_are_refused(void **state)
 
     set_web(w);
     put_text(w, WEB_DR, once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     gs_problems_init(&problems);
     gs_arena_init(&arena, NULL, 0, 1024);
     assert_int_equal(model_split(w->model, GS_SLICE("web"), GS_SLICE("default"), &huge, 1, &arena,
@@ -189,7 +189,7 @@ an_object_of_another_host_is_not_overwritten(void **state)
     put_text(
         w, VS_HEAD("web") "  hosts: [api]\n  http: [{ route: [{ destination: { host: web } }] }]\n",
         once);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     assert_split(w, "web", "v1=1", "\"name\":\"web-split\"", NULL);
 }
 
