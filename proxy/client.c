@@ -434,7 +434,7 @@ client_idle_since_ms(const struct client_conn *c)
 bool
 client_stale(struct client_conn *c)
 {
-    return stream_tcp_stale(c->stream);
+    return stream_stale(c->stream);
 }
 
 bool

@@ -219,8 +219,6 @@ exchange_abandon(struct exchange *x, enum reason r)
 static void
 exchange_answer(struct exchange *x, enum reason r, const char *details)
 {
-    struct head asked = { .is_head = x->is_head };
-
     GS_ASSERT(!gs_fsm_is(&x->fsm, X_ANSWERED));
     attempt_cancel(x, r);
     gs_fsm_move(&x->fsm, X_REFUSED);
@@ -232,7 +230,10 @@ exchange_answer(struct exchange *x, enum reason r, const char *details)
         x->request_over = true;
         x->answer->ops->reset(x->answer, REASON_NONE); /* the body is not wanted */
     }
-    server_answer_reason(x->answer, &asked, r, details);
+    answer_own(x->answer, &(struct own_answer){ .reason = r,
+                                                .details = details,
+                                                .via = "gossamer",
+                                                .to_head = x->is_head });
     x->answer_over = true;
     maybe_done(x);
 }
