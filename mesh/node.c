@@ -49,6 +49,8 @@ struct running { /* a node and what only its start and stop need */
     struct gs_list commits;  /* saved, not yet adopted */
     struct state_file state; /* of mesh.state, kept while unknown frames must be kept */
     uint64_t boot;
+    struct proxy_caller *callers; /* in caller_arena */
+    struct gs_arena caller_arena;
     int lock_fd;
     bool announced;
 };
@@ -535,11 +537,61 @@ explain_port(const struct gs_addr *addr, const char *key, struct gs_why *why)
     gs_buf_fini(&out);
 }
 
+static void
+explain_proxy_port(struct running *r, uint32_t callers, struct gs_why *why)
+{
+    const struct gs_addr *addr = &r->node.config->proxy.inbound;
+    const char *key = "proxy.inbound";
+    char text[GS_ADDR_TEXT];
+    size_t len = strlen(why->text);
+
+    for (uint32_t i = 0; i < callers; i++) {
+        if (!strstr(why->text, gs_addr_text(&r->callers[i].outbound, text)))
+            continue;
+        addr = &r->callers[i].outbound;
+        key = i == 0 ? "proxy.outbound" : "services[].outbound";
+    }
+    if (len + 2 < sizeof(why->text))
+        memcpy(why->text + len, ": ", 3);
+    explain_port(addr, key, why);
+}
+
+static const char *
+service_caller(struct running *r, const struct config_service *s)
+{
+    return gs_arena_printf(&r->caller_arena, "%s/%s", s->ns, s->name);
+}
+
+/* Until there are certificates: who comes in by a service's own outbound listener is that service;
+ * else the only service of a node that hosts one; else the node. Returns how many there are. */
+static uint32_t
+make_callers(struct running *r)
+{
+    const struct config *c = r->node.config;
+    uint32_t n = 1;
+
+    gs_arena_init(&r->caller_arena, NULL, 0, 1024);
+    r->callers = gs_arena_zalloc(&r->caller_arena, (c->services.count + 1) * sizeof(*r->callers));
+    r->callers[0].outbound = c->proxy.outbound;
+    r->callers[0].name = c->services.count == 1
+                             ? service_caller(r, &c->services.items[0])
+                             : gs_arena_printf(&r->caller_arena, "node/%s", c->node);
+    for (size_t i = 0; i < c->services.count; i++) {
+        const struct config_service *s = &c->services.items[i];
+
+        if (s->outbound.family != 0)
+            r->callers[n++] = (struct proxy_caller){ service_caller(r, s), s->outbound };
+    }
+    return n;
+}
+
 static gs_err
 start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why *why)
 {
     const struct config *c = r->node.config;
-    struct proxy_options o = { .outbound = c->proxy.outbound,
+    struct proxy_options o = { .callers = r->callers,
+                               .caller_count = make_callers(r),
+                               .inbound = c->proxy.inbound,
                                .workers = workers,
                                .shared = one_thread ? r->node.loop : NULL,
                                .hub = r->node.hub,
@@ -551,15 +603,12 @@ start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why 
                                .idle_ms = c->timeouts.idle_ms,
                                .node = c->node,
                                .seed = gs_rng_seed_from_system() };
-    gs_err e = proxy_start(&o, &r->node.proxy, why);
+    gs_err e;
 
-    if (e == GS_E_IN_USE) {
-        size_t len = strlen(why->text);
-
-        if (len + 2 < sizeof(why->text))
-            memcpy(why->text + len, ": ", 3);
-        explain_port(&c->proxy.outbound, "proxy.outbound", why);
-    }
+    o.callers = r->callers;
+    e = proxy_start(&o, &r->node.proxy, why);
+    if (e == GS_E_IN_USE)
+        explain_proxy_port(r, o.caller_count, why);
     return e;
 }
 
@@ -642,6 +691,8 @@ free_all(struct running *r)
     stat_names_free(n->stat_names);
     stat_window_free(n->window);
     seal_key_free(r->key);
+    if (r->callers)
+        gs_arena_fini(&r->caller_arena);
     h1_pool_free(r->h1);
     if (r->lock_fd >= 0)
         close(r->lock_fd);
@@ -652,13 +703,27 @@ static void
 announce(struct running *r, uint32_t workers)
 {
     const struct config *c = r->node.config;
-    char outbound[GS_ADDR_TEXT], admin[GS_ADDR_TEXT], id[GS_ID_TEXT];
-    struct gs_addr o = proxy_outbound_addr(r->node.proxy);
+    char outbound[GS_ADDR_TEXT], inbound[GS_ADDR_TEXT], admin[GS_ADDR_TEXT], id[GS_ID_TEXT];
+    struct gs_addr o = proxy_outbound_addr(r->node.proxy, 0);
+    struct gs_addr i = proxy_inbound_addr(r->node.proxy);
     struct gs_addr a = admin_addr(r->admin);
 
-    LOG_INFO("node.started", "node=%s id=%s outbound=%s admin=%s socket=%s workers=%u services=%zu",
+    LOG_INFO("node.started",
+             "node=%s id=%s outbound=%s inbound=%s admin=%s socket=%s workers=%u services=%zu",
              c->node, gs_id_text(&r->node.id, id), gs_addr_text(&o, outbound),
-             gs_addr_text(&a, admin), c->admin.socket, workers, c->services.count);
+             gs_addr_text(&i, inbound), gs_addr_text(&a, admin), c->admin.socket, workers,
+             c->services.count);
+}
+
+static void
+tell_identity(const struct config *c)
+{
+    char inbound[GS_ADDR_TEXT];
+
+    if (c->identity.mode == CONFIG_IDENTITY_OFF)
+        LOG_WARN("identity.off",
+                 "inbound=%s why=\"nobody is authenticated, nothing between nodes is encrypted\"",
+                 gs_addr_text(&c->proxy.inbound, inbound));
 }
 
 static void
@@ -740,6 +805,7 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
     start_watching(r);
     r->node.ready = true;
     announce(r, o->workers);
+    tell_identity(c);
     gs_trim();
     gs_loop_run(r->node.loop);
     LOG_INFO("node.stopped", "node=%s", c->node);

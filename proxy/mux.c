@@ -996,7 +996,9 @@ tend_streams(struct mux *m)
     GS_LIST_EACH_SAFE(n, &m->streams) {
         struct mux_stream *ms = GS_LIST_ENTRY(n, struct mux_stream, link);
 
-        if (gs_fsm_is(&ms->fsm, MS_CLOSING) && ms->on_wire && now - ms->closed_ms >= LINGER_MS)
+        uint64_t most = ms->base.queue.bytes > 0 ? MUX_STALLED_MS : LINGER_MS;
+
+        if (gs_fsm_is(&ms->fsm, MS_CLOSING) && ms->on_wire && now - ms->closed_ms >= most)
             mux_wire_reset(ms, MUX_CODE_CANCEL);
     }
 }

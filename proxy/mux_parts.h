@@ -52,6 +52,7 @@ struct mux_stream {
     bool shut_asked;   /* END_STREAM goes behind the queue */
     bool owes_drained; /* the queue passed STREAM_LOW_BYTES */
     bool closed_told;  /* or there never was a sink */
+    bool refused;      /* server: answered by a status, its input is dropped */
 };
 
 struct mux {

@@ -155,6 +155,8 @@ mux_stream_data(struct mux_stream *ms, struct gs_slice bytes)
 {
     size_t n = 0;
 
+    if (ms->refused)
+        return; /* our answer, and the reset behind it, are on their way */
     if (gs_fsm_is(&ms->fsm, MS_CLOSING) || gs_fsm_is(&ms->fsm, MS_LOST)) {
         mux_wire_taken(ms, bytes.len);
         mux_wire_reset(ms, MUX_CODE_CANCEL); /* it was closed cleanly, and more came */
@@ -280,7 +282,8 @@ end(struct mux_stream *ms)
 }
 
 /* Clean only when nothing is on its way: what is queued would be lost, what is unread was not
- * asked for, and neither may look like a whole message to the peer. */
+ * asked for, and neither may look like a whole message to the peer. When both sides have said that
+ * they are through, what is queued still goes out with the end behind it. */
 static void
 ms_close(struct stream *s)
 {
@@ -289,7 +292,7 @@ ms_close(struct stream *s)
     bool unread = ms->in.bytes > 0;
 
     end(ms);
-    if (!ms->on_wire)
+    if (!ms->on_wire || (opened && ms->shut_asked && ms->eof_in && !unread))
         return;
     if (!opened || unread || s->queue.bytes > 0)
         mux_wire_reset(ms, MUX_CODE_CANCEL);
@@ -411,6 +414,7 @@ mux_refuse(struct stream *s, unsigned status, enum mux_outcome outcome)
 
     GS_ASSERT(gs_fsm_is(&ms->fsm, MS_HEADING));
     mux_wire_refuse(ms, status, outcome);
+    ms->refused = true;
     mux_stream_drop(ms);
 }
 

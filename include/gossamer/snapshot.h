@@ -18,6 +18,7 @@
 #include <gossamer/arena.h>
 #include <gossamer/limits.h>
 #include <gossamer/slice.h>
+#include <gossamer/version.h>
 
 /* ---- slots: what outlives a snapshot about one endpoint ---- */
 
@@ -55,6 +56,11 @@ struct endpoint {
     uint32_t generation; /* of the slot when the blob was built */
     enum endpoint_tier tier;
     bool local; /* an instance of this node: the inbound stage runs in process */
+    /* Where it is reached, when it is not local. The slot's key must name the owner then: two nodes
+     * may publish the same address. */
+    struct gs_id owner;      /* the node that hosts it */
+    struct gs_addr mesh;     /* where that node takes mesh connections; family 0: not known */
+    struct gs_slice service; /* "NS/NAME:PORT", for gossamer-service */
     struct gs_slice node, zone;
     const struct label {
         struct gs_slice name, value;

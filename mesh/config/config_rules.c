@@ -223,6 +223,32 @@ same_service(const struct config_service *a, const struct config_service *b)
            strcmp(a->ns, b->ns) == 0 && a->port == b->port;
 }
 
+/* An outbound listener of its own must be bound beside all others. */
+static void
+check_outbound(const struct rules *r, size_t n)
+{
+    const struct schema_row *row = row_of("services[].outbound");
+    const struct config_service *s = &r->c->services.items[n];
+    const char *taken = NULL;
+    char field[CONFIG_FIELD_MAX + 16];
+    char other[CONFIG_FIELD_MAX + 16];
+
+    for (size_t i = 0; i < GS_COUNT(listener_paths) && !taken; i++) {
+        if (collide(&s->outbound, config_member_const(r->c, row_of(listener_paths[i]))))
+            taken = listener_paths[i];
+    }
+    for (size_t i = 0; i < n && !taken; i++) {
+        if (!collide(&s->outbound, &r->c->services.items[i].outbound))
+            continue;
+        (void)snprintf(other, sizeof(other), "services[%zu].outbound", i);
+        taken = other;
+    }
+    (void)snprintf(field, sizeof(field), "services[%zu].outbound", n);
+    if (taken)
+        (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_CLASH, s, row, field, "port %u is taken by %s",
+                   s->outbound.port, taken);
+}
+
 static void
 check_services(const struct rules *r)
 {
@@ -242,6 +268,7 @@ check_services(const struct rules *r)
                        s->ns, s->port, config_origin_of(&all->items[k], row)->line);
             break;
         }
+        check_outbound(r, i);
         for (size_t n = 0; n < s->instances.count; n++) {
             (void)snprintf(field, sizeof(field), "services[%zu].instances[%zu]", i, n);
             check_instance(r, s, n, field);
@@ -275,15 +302,17 @@ check_identity(const struct rules *r)
 {
     const struct schema_row *row = row_of("identity.mode");
     bool chosen = config_is_given(r->c, row);
-    char outbound[GS_ADDR_TEXT];
+    char outbound[GS_ADDR_TEXT], inbound[GS_ADDR_TEXT];
 
     if (r->c->identity.mode != CONFIG_IDENTITY_OFF)
         return;
     (void)tell(r, chosen ? GS_SEV_NOTE : GS_SEV_WARNING, CODE_CONFIG_NO_IDENTITY, r->c, row,
                row->path,
-               "identity is off: nobody is authenticated, and whoever reaches %s can call every "
-               "service that this node knows",
-               gs_addr_text(&r->c->proxy.outbound, outbound));
+               "identity is off: nobody is authenticated and nothing between nodes is encrypted; "
+               "whoever reaches %s can call every service that this node knows, and whoever reaches "
+               "%s can call its instances and read what it knows of the mesh",
+               gs_addr_text(&r->c->proxy.outbound, outbound),
+               gs_addr_text(&r->c->proxy.inbound, inbound));
 }
 
 void
