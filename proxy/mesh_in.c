@@ -247,6 +247,7 @@ on_opened(void *arg, struct stream *s, const struct mux_request *r)
         return;
     }
     streams_changed(in, 1);
+    mux_accept(s);
     server_serve(s, &is->opts, &w->stream_conns);
 }
 

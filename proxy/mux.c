@@ -542,6 +542,7 @@ request_came(struct mux_stream *ms)
     } else {
         m->events->opened(m->arg, &ms->base, &r);
         GS_ASSERT(!gs_fsm_is(&ms->fsm, MS_HEADING)); /* it was accepted or refused */
+        GS_ASSERT(gs_fsm_is(&ms->fsm, MS_CLOSING) || ms->base.sink_ops);
     }
 }
 

@@ -398,12 +398,11 @@ mux_stream_new(struct mux *m, enum mux_stream_state state)
 /* ---- public ---- */
 
 void
-mux_accept(struct stream *s, const struct stream_sink_ops *ops, void *sink)
+mux_accept(struct stream *s)
 {
     struct mux_stream *ms = mux_stream_of(s);
 
     gs_fsm_move(&ms->fsm, MS_OPEN);
-    stream_attach(s, ops, sink);
     mux_wire_answer(ms, 200, NULL);
 }
 

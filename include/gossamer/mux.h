@@ -65,8 +65,8 @@ struct stream *mux_open(struct mux *m, const struct mux_request *r,
 struct mux_refusal mux_stream_refusal(const struct stream *s);
 /* How many more streams may be opened; 0 when it is going away. */
 uint32_t mux_open_room(const struct mux *m);
-/* Servers, inside `opened`. */
-void mux_accept(struct stream *s, const struct stream_sink_ops *ops, void *sink);
+/* Servers, inside `opened`; an accepted stream is given a sink there as well. */
+void mux_accept(struct stream *s);
 void mux_refuse(struct stream *s, unsigned status, enum mux_outcome outcome);
 
 /* Clients: GET path at authority; the answer comes to reply: head, data, end or reset. Returns the

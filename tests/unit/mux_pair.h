@@ -143,7 +143,8 @@ side_opened(void *arg, struct stream *s, const struct mux_request *r)
     tap_init(t);
     t->room = p->room;
     t->s = s;
-    mux_accept(s, &tap_ops, t);
+    mux_accept(s);
+    stream_attach(s, &tap_ops, t);
 }
 
 static inline void
