@@ -625,6 +625,17 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
+/* Frames of kinds that we do not know are counted, and dropped. */
+static int
+on_extension(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd, void *arg)
+{
+    (void)session;
+    (void)payload;
+    (void)hd;
+    (void)arg;
+    return NGHTTP2_ERR_CANCEL;
+}
+
 static int
 on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -854,6 +865,7 @@ callbacks_new(void)
     nghttp2_session_callbacks_set_on_begin_headers_callback(c, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(c, on_header);
     nghttp2_session_callbacks_set_on_begin_frame_callback(c, on_begin_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(c, on_extension);
     nghttp2_session_callbacks_set_on_frame_recv_callback(c, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(c, on_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(c, on_stream_close);
@@ -873,6 +885,8 @@ options_new(void)
     nghttp2_option_set_max_outbound_ack(o, MUX_ACKS_MAX);
     nghttp2_option_set_max_settings(o, MUX_SETTINGS_MAX);
     nghttp2_option_set_peer_max_concurrent_streams(o, MUX_STREAMS_MAX); /* until it says */
+    for (unsigned type = NGHTTP2_ALTSVC; type <= UINT8_MAX; type++) /* else they are not counted */
+        nghttp2_option_set_user_recv_extension_type(o, (uint8_t)type);
 #ifdef GS_NGHTTP2_LIMITS /* Debian 12's security update of 1.52, and 1.61 */
     nghttp2_option_set_stream_reset_rate_limit(o, MUX_RESETS_BURST, MUX_RESETS_PER_S);
     nghttp2_option_set_max_continuations(o, MUX_CONTINUATIONS_MAX);

@@ -129,7 +129,7 @@ static inline void
 side_opened(void *arg, struct stream *s, const struct mux_request *r)
 {
     struct pair *p = ((struct pair_side *)arg)->pair;
-    struct tap *t = &p->taps[p->opened];
+    struct tap *t;
 
     snprintf(p->authority, sizeof(p->authority), "%.*s", GS_SLICE_FMT(r->authority));
     snprintf(p->service, sizeof(p->service), "%.*s", GS_SLICE_FMT(r->service));
@@ -140,6 +140,7 @@ side_opened(void *arg, struct stream *s, const struct mux_request *r)
         return;
     }
     assert_true(p->opened <= PAIR_TAPS);
+    t = &p->taps[p->opened - 1];
     tap_init(t);
     t->room = p->room;
     t->s = s;
