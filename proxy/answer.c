@@ -80,8 +80,8 @@ answer_own(struct side *answer, const struct own_answer *a)
     fields[0] = (struct field){ .name = GS_SLICE("proxy-status"), .value = gs_buf_slice(&status) };
     fields[1] = (struct field){ .name = GS_SLICE("content-type"),
                                 .value = GS_SLICE("text/plain; charset=utf-8") };
-    fields[2] = (struct field){ .name = GS_SLICE("gossamer-outcome"),
-                                .value = gs_slice_str(a->outcome) };
+    fields[2] =
+        (struct field){ .name = GS_SLICE("gossamer-outcome"), .value = gs_slice_str(a->outcome) };
     h.fields = fields;
     h.count = a->outcome ? 3 : 2;
     h.length = text.len;

@@ -396,10 +396,10 @@ attempt_enter(struct exchange *x, const struct endpoint *e)
 static void
 attempt_start(struct exchange *x, bool fresh)
 {
-    const struct endpoint *e = fresh           ? x->attempt.endpoint
-                               : x->route.only ? x->route.only
-                                               : balance_pick(x->worker, x->route.subset, x->tried,
-                                                              x->attempts);
+    const struct endpoint *e =
+        fresh           ? x->attempt.endpoint
+        : x->route.only ? x->route.only
+                        : balance_pick(x->worker, x->route.subset, x->tried, x->attempts);
     struct client_conn *conn = NULL;
     enum reason r = REASON_NONE;
     gs_err err;

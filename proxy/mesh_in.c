@@ -79,8 +79,7 @@ split_service(struct gs_slice text, struct gs_slice *ns, struct gs_slice *name, 
 static bool
 is_service(const struct service *s, const struct in_stream *is)
 {
-    return s && s->port == is->port && gs_slice_eq(s->name, is->name) &&
-           gs_slice_eq(s->ns, is->ns);
+    return s && s->port == is->port && gs_slice_eq(s->name, is->name) && gs_slice_eq(s->ns, is->ns);
 }
 
 /* By its qualified name; another service may hold that by a dotted name of its own. */

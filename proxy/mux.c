@@ -4,131 +4,15 @@
  *   below.data ─▶ library ─▶ on_header, on_frame, on_chunk ─▶ streams
  *   streams ─▶ mux_wire_* ─▶ library's queue ─▶ on_flush (end of turn) ─▶ one write below
  *
- *   NEW ──start──▶ RUNNING ──broken, stalled, both going and empty──▶ ENDING ──all closed──▶ ENDED
- *
  * The library may be asked for frames from inside its callbacks, but not fed or drained there, and
  * it keeps what it is told until the next drain: so only on_flush drains it. */
-#include "proxy/mux_parts.h"
+#include <gossamer/mux.h>
 
 #include <stdio.h>
 
 #include <nghttp2/nghttp2.h>
 
-enum mux_state { MUX_NEW, MUX_RUNNING, MUX_ENDING, MUX_ENDED, MUX_STATES };
-
-static const char *const mux_names[] = { "new", "running", "ending", "ended" };
-static const uint32_t mux_moves[] = {
-    [MUX_NEW] = GS_FSM_BIT(MUX_RUNNING) | GS_FSM_BIT(MUX_ENDED),
-    [MUX_RUNNING] = GS_FSM_BIT(MUX_ENDING),
-    [MUX_ENDING] = GS_FSM_BIT(MUX_ENDED),
-    [MUX_ENDED] = 0,
-};
-static const struct gs_fsm_def mux_fsm = { "mux", mux_names, mux_moves, MUX_STATES };
-
-static const char *const outcome_texts[] = { NULL, "not-processed", "processed", "unknown" };
-
-const char *
-mux_outcome_text(enum mux_outcome o)
-{
-    return outcome_texts[o];
-}
-
-enum mux_outcome
-mux_outcome_parse(struct gs_slice text)
-{
-    for (unsigned i = OUTCOME_NOT_PROCESSED; i <= OUTCOME_PROCESSED; i++) {
-        if (gs_slice_eq(text, gs_slice_str(outcome_texts[i])))
-            return (enum mux_outcome)i;
-    }
-    return text.len > 0 ? OUTCOME_UNKNOWN : OUTCOME_NONE;
-}
-
-static bool
-running(const struct mux *m)
-{
-    return gs_fsm_is(&m->fsm, MUX_RUNNING);
-}
-
-static void
-flush_later(struct mux *m)
-{
-    if (running(m))
-        gs_loop_at_turn_end(m->loop, &m->flush);
-}
-
-/* ---- the end ---- */
-
-static void
-bury(struct gs_grave *g)
-{
-    struct mux *m = GS_CONTAINER(g, struct mux, grave);
-
-    nghttp2_session_del(m->session);
-    gs_free(m);
-}
-
-static void
-maybe_ended(struct mux *m)
-{
-    if (!gs_fsm_is(&m->fsm, MUX_ENDING) || m->below || !gs_list_empty(&m->streams))
-        return;
-    gs_fsm_move(&m->fsm, MUX_ENDED);
-    gs_defer_cancel(&m->news);
-    m->events->closed(m->arg, m->why);
-    gs_loop_bury(m->loop, &m->grave, bury);
-}
-
-void
-mux_stream_freed(struct mux *m)
-{
-    maybe_ended(m);
-}
-
-static void
-mux_end(struct mux *m, enum reason why, void (*close)(struct stream *s))
-{
-    if (!running(m))
-        return;
-    gs_fsm_move(&m->fsm, MUX_ENDING);
-    m->why = why;
-    m->going = true;
-    gs_turn_end_cancel(&m->flush);
-    GS_LIST_EACH_SAFE(n, &m->streams) {
-        struct mux_stream *ms = GS_LIST_ENTRY(n, struct mux_stream, link);
-
-        if (!ms->on_wire)
-            continue;
-        GS_ASSERT(m->count > 0);
-        m->count--;
-        mux_stream_off_wire(ms);
-    }
-    GS_ASSERT(m->count == 0);
-    close(m->below);
-    gs_loop_defer(m->loop, &m->news);
-}
-
-/* The peer broke a rule. */
-static void
-mux_blame(struct mux *m, enum reason why)
-{
-    if (!running(m))
-        return;
-    m->events->refused(m->arg, why);
-    mux_end(m, why, stream_abort);
-}
-
-/* Something changed that the owner may act on; told from the loop. */
-static void
-on_news(struct gs_defer *d)
-{
-    struct mux *m = GS_CONTAINER(d, struct mux, news);
-
-    if (m->going && m->count == 0 && running(m)) {
-        (void)nghttp2_session_terminate_session(m->session, NGHTTP2_NO_ERROR);
-        flush_later(m);
-    }
-    m->events->changed(m->arg);
-}
+#include "proxy/mux_parts.h"
 
 static void
 off_wire(struct mux_stream *ms)
@@ -234,15 +118,15 @@ on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *fram
 }
 
 /* All frames of this turn, as far as the peer takes them. */
-static void
-on_flush(struct gs_turn_end *t)
+void
+mux_wire_flush(struct gs_turn_end *t)
 {
     struct mux *m = GS_CONTAINER(t, struct mux, flush);
     const uint8_t *bytes;
     ssize_t n = 1;
 
     GS_ASSERT(m->gathered == 0);
-    if (!running(m))
+    if (!mux_running(m))
         return;
     while (!below_full(m) && (n = nghttp2_session_mem_send(m->session, &bytes)) > 0)
         gather(m, bytes, (size_t)n);
@@ -266,21 +150,21 @@ on_flush(struct gs_turn_end *t)
 void
 mux_wire_reset(struct mux_stream *ms, uint32_t code)
 {
-    if (!ms->on_wire || !running(ms->mux))
+    if (!ms->on_wire || !mux_running(ms->mux))
         return;
     (void)nghttp2_submit_rst_stream(ms->mux->session, NGHTTP2_FLAG_NONE, ms->id, code);
-    flush_later(ms->mux);
+    mux_flush_later(ms->mux);
 }
 
 void
 mux_wire_more(struct mux_stream *ms)
 {
-    if (!ms->on_wire || !running(ms->mux))
+    if (!ms->on_wire || !mux_running(ms->mux))
         return;
     if (ms->waiting)
         (void)nghttp2_session_resume_data(ms->mux->session, ms->id);
     ms->waiting = false;
-    flush_later(ms->mux);
+    mux_flush_later(ms->mux);
 }
 
 /* Its sink took bytes: the peer may send as many more. The window grows while the reader keeps up
@@ -291,7 +175,7 @@ mux_wire_taken(struct mux_stream *ms, size_t bytes)
     struct mux *m = ms->mux;
     bool tight = m->loop->blocks.used_bytes > LOOP_BUDGET_BYTES / 2;
 
-    if (!ms->on_wire || !running(m))
+    if (!ms->on_wire || !mux_running(m))
         return;
     (void)nghttp2_session_consume_stream(m->session, ms->id, bytes);
     ms->delivered += bytes;
@@ -302,7 +186,7 @@ mux_wire_taken(struct mux_stream *ms, size_t bytes)
         (void)nghttp2_session_set_local_window_size(m->session, NGHTTP2_FLAG_NONE, ms->id,
                                                     (int32_t)ms->window);
     }
-    flush_later(m);
+    mux_flush_later(m);
 }
 
 static nghttp2_nv
@@ -351,7 +235,7 @@ mux_wire_answer(struct mux_stream *ms, unsigned status, const struct head *h)
     char text[12];
     size_t n = 1;
 
-    if (!ms->on_wire || !running(ms->mux))
+    if (!ms->on_wire || !mux_running(ms->mux))
         return;
     snprintf(text, sizeof(text), "%u", status);
     fields[0] = nv(GS_SLICE(":status"), gs_slice_str(text));
@@ -360,7 +244,7 @@ mux_wire_answer(struct mux_stream *ms, unsigned status, const struct head *h)
         n += put_fields(h, &arena, fields + 1, GS_COUNT(fields) - 1);
     (void)nghttp2_submit_response(ms->mux->session, ms->id, fields, n, &body);
     gs_arena_fini(&arena);
-    flush_later(ms->mux);
+    mux_flush_later(ms->mux);
 }
 
 void
@@ -370,7 +254,7 @@ mux_wire_refuse(struct mux_stream *ms, unsigned status, enum mux_outcome outcome
     char text[12];
     size_t n = 1;
 
-    if (!ms->on_wire || !running(ms->mux))
+    if (!ms->on_wire || !mux_running(ms->mux))
         return;
     snprintf(text, sizeof(text), "%u", status);
     fields[0] = nv(GS_SLICE(":status"), gs_slice_str(text));
@@ -378,7 +262,7 @@ mux_wire_refuse(struct mux_stream *ms, unsigned status, enum mux_outcome outcome
         fields[n++] = nv(GS_SLICE("gossamer-outcome"), gs_slice_str(mux_outcome_text(outcome)));
     /* The reset that ends the peer's side as well goes behind it: on_frame_sent. */
     (void)nghttp2_submit_response(ms->mux->session, ms->id, fields, n, NULL);
-    flush_later(ms->mux);
+    mux_flush_later(ms->mux);
 }
 
 static struct mux_stream *
@@ -399,7 +283,7 @@ submit(struct mux *m, const nghttp2_nv *fields, size_t count, bool with_body)
         return NULL;
     }
     on_wire(ms, id);
-    flush_later(m);
+    mux_flush_later(m);
     return ms;
 }
 
@@ -759,71 +643,42 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
     return 0;
 }
 
-/* ---- the stream below ---- */
+/* ---- in and out ---- */
 
-static size_t
-below_room(void *sink)
+enum reason
+mux_wire_feed(struct mux *m, struct gs_slice bytes)
 {
-    (void)sink;
-    return LOOP_SCRATCH_BYTES; /* never left unread: a stalled stream must not stop the others */
-}
+    ssize_t n = nghttp2_session_mem_recv(m->session, (const uint8_t *)bytes.ptr, bytes.len);
 
-static void
-below_data(void *sink, struct gs_slice bytes)
-{
-    struct mux *m = sink;
-    ssize_t n;
-
-    if (!running(m))
-        return;
-    n = nghttp2_session_mem_recv(m->session, (const uint8_t *)bytes.ptr, bytes.len);
     if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
-        mux_blame(m, REASON_MUX_PREFACE);
-    else if (n == NGHTTP2_ERR_CALLBACK_FAILURE && m->violation != REASON_NONE)
-        mux_blame(m, m->violation);
-    else if (n == NGHTTP2_ERR_FLOODED ||
-             nghttp2_session_get_outbound_queue_size(m->session) > MUX_FRAMES_QUEUED_MAX)
-        mux_blame(m, REASON_MUX_FLOOD);
-    else if (n < 0)
-        mux_blame(m, REASON_MUX_PROTOCOL);
-    flush_later(m);
+        return REASON_MUX_PREFACE;
+    if (n == NGHTTP2_ERR_CALLBACK_FAILURE && m->violation != REASON_NONE)
+        return m->violation;
+    if (n == NGHTTP2_ERR_FLOODED ||
+        nghttp2_session_get_outbound_queue_size(m->session) > MUX_FRAMES_QUEUED_MAX)
+        return REASON_MUX_FLOOD;
+    return n < 0 ? REASON_MUX_PROTOCOL : REASON_NONE;
 }
 
-static void
-below_ended(void *sink, enum stream_end how)
+void
+mux_wire_goodbye(struct mux *m)
 {
-    struct mux *m = sink;
-    enum reason why = how == STREAM_REFUSED ? REASON_CONNECT_REFUSED : REASON_UPSTREAM_CLOSED;
-
-    if (how == STREAM_EOF && m->count == 0)
-        why = m->hello ? REASON_NONE : REASON_MUX_PREFACE;
-    mux_end(m, why, stream_close);
+    (void)nghttp2_session_terminate_session(m->session, NGHTTP2_NO_ERROR);
+    mux_flush_later(m);
 }
 
-static void
-below_drained(void *sink)
+void
+mux_wire_notice(struct mux *m)
 {
-    flush_later(sink);
+    (void)nghttp2_submit_shutdown_notice(m->session);
+    mux_flush_later(m);
 }
 
-static void
-below_connected(void *sink)
+void
+mux_wire_free(struct mux *m)
 {
-    flush_later(sink);
+    nghttp2_session_del(m->session);
 }
-
-static void
-below_closed(void *sink)
-{
-    struct mux *m = sink;
-
-    GS_ASSERT(gs_fsm_is(&m->fsm, MUX_ENDING));
-    m->below = NULL;
-    maybe_ended(m);
-}
-
-const struct stream_sink_ops mux_sink_ops = { below_room,    below_data,      below_ended,
-                                              below_drained, below_connected, below_closed };
 
 /* ---- making one ---- */
 
@@ -908,33 +763,12 @@ mux_new(const struct mux_options *o)
     GS_ASSERT(make(&m->session, callbacks, m, options, &mem) == 0);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(options);
-    m->loop = o->loop;
-    m->events = o->events;
-    m->arg = o->arg;
-    m->calls = o->calls;
-    m->role = o->role;
-    m->idle_frames = MUX_IDLE_FRAMES_BURST;
-    m->started_ms = m->idle_ms = m->idle_frames_ms = m->stalled_ms = o->loop->now_ms;
-    gs_list_init(&m->streams);
-    gs_list_init(&m->grave.link);
-    gs_turn_end_init(&m->flush, on_flush);
-    gs_defer_init(&m->news, on_news);
-    gs_fsm_init(&m->fsm, &mux_fsm, MUX_NEW);
+    mux_life_init(m, o);
     return m;
 }
 
 void
-mux_free(struct mux *m)
-{
-    if (!m)
-        return;
-    gs_fsm_move(&m->fsm, MUX_ENDED);
-    nghttp2_session_del(m->session);
-    gs_free(m);
-}
-
-void
-mux_start(struct mux *m, struct stream *below)
+mux_wire_hello(struct mux *m)
 {
     const nghttp2_settings_entry settings[] = {
         { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, MUX_WINDOW_BYTES },
@@ -945,15 +779,11 @@ mux_start(struct mux *m, struct stream *below)
     };
     size_t count = GS_COUNT(settings) - (m->role == MUX_SERVER ? 1 : 0);
 
-    gs_fsm_move(&m->fsm, MUX_RUNNING);
-    m->below = below;
     GS_ASSERT(nghttp2_submit_settings(m->session, NGHTTP2_FLAG_NONE, settings, count) == 0);
     GS_ASSERT(nghttp2_session_set_local_window_size(m->session, NGHTTP2_FLAG_NONE, 0,
                                                     MUX_CONNECTION_WINDOW) == 0);
-    flush_later(m);
+    mux_flush_later(m);
 }
-
-/* ---- for the owner ---- */
 
 uint32_t
 mux_open_room(const struct mux *m)
@@ -961,7 +791,7 @@ mux_open_room(const struct mux *m)
     uint32_t most = MUX_STREAMS_MAX;
     uint32_t theirs;
 
-    if (m->going || !running(m))
+    if (m->going || !mux_running(m))
         return 0;
     theirs = m->hello ? nghttp2_session_get_remote_settings(m->session,
                                                             NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
@@ -969,96 +799,4 @@ mux_open_room(const struct mux *m)
     if (theirs < most)
         most = theirs;
     return m->count < most ? most - m->count : 0;
-}
-
-uint32_t
-mux_streams(const struct mux *m)
-{
-    return m->count;
-}
-
-bool
-mux_congested(const struct mux *m)
-{
-    return m->blocked_ms != 0 && m->loop->now_ms - m->blocked_ms >= MUX_CONGESTED_MS;
-}
-
-void
-mux_drain(struct mux *m)
-{
-    if (!running(m) || m->going)
-        return;
-    m->going = true;
-    /* Of a server this says "open no more" and takes back nothing: what is on its way is shown to
-     * the owner, who refuses it in words. */
-    if (m->role == MUX_SERVER)
-        (void)nghttp2_submit_shutdown_notice(m->session);
-    gs_loop_defer(m->loop, &m->news);
-    flush_later(m);
-}
-
-void
-mux_abort(struct mux *m, enum reason why)
-{
-    mux_end(m, why, stream_abort);
-}
-
-static void
-tend_streams(struct mux *m)
-{
-    uint64_t now = m->loop->now_ms;
-
-    GS_LIST_EACH_SAFE(n, &m->streams) {
-        struct mux_stream *ms = GS_LIST_ENTRY(n, struct mux_stream, link);
-
-        uint64_t most = ms->base.queue.bytes > 0 ? MUX_STALLED_MS : LINGER_MS;
-
-        if (gs_fsm_is(&ms->fsm, MS_CLOSING) && ms->on_wire && now - ms->closed_ms >= most)
-            mux_wire_reset(ms, MUX_CODE_CANCEL);
-    }
-}
-
-void
-mux_tend(struct mux *m, uint64_t idle_ms, uint64_t hello_ms)
-{
-    uint64_t now = m->loop->now_ms;
-
-    if (!running(m))
-        return;
-    if (m->below->queue.bytes == 0 || m->below->sent != m->stalled_sent) {
-        m->stalled_ms = now;
-        m->stalled_sent = m->below->sent;
-    }
-    if (now - m->stalled_ms >= MUX_STALLED_MS)
-        mux_blame(m, REASON_MUX_STALLED);
-    else if (!m->hello && hello_ms > 0 && now - m->started_ms >= hello_ms)
-        mux_blame(m, REASON_HEAD_TIMEOUT);
-    else if (m->heading > 0 && m->role == MUX_SERVER && now - m->heading_ms >= MUX_STALLED_MS)
-        mux_blame(m, REASON_HEAD_TIMEOUT);
-    else if (m->count == 0 && now - m->idle_ms >= idle_ms)
-        mux_drain(m);
-    tend_streams(m);
-}
-
-void
-mux_check(const struct mux *m)
-{
-    uint32_t count = 0;
-    uint32_t heading = 0;
-
-    GS_LIST_EACH(n, (struct gs_list *)(uintptr_t)&m->streams) {
-        const struct mux_stream *ms = GS_LIST_ENTRY(n, struct mux_stream, link);
-
-        GS_ASSERT(ms->mux == m);
-        GS_ASSERT(!ms->on_wire || ms->id > 0);
-        GS_ASSERT(!ms->on_wire || running(m));
-        GS_ASSERT(!ms->waiting || ms->on_wire);
-        GS_ASSERT(ms->window <= MUX_WINDOW_MAX);
-        GS_ASSERT(ms->in.bytes <= ms->window || gs_fsm_is(&ms->fsm, MS_CLOSING));
-        count += ms->on_wire;
-        heading += ms->head != NULL;
-    }
-    GS_ASSERT(count == m->count);
-    GS_ASSERT(heading == m->heading);
-    GS_ASSERT(m->gathered == 0);
 }

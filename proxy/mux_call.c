@@ -1,7 +1,7 @@
 /* mux_call.c - ordinary requests on a mux, as sides: nodes ask each other this way. A call is the
  * sink of its stream.
  *
- *   server:  header ─▶ handler.begin ─▶ data, end ─▶ handler's side; its answer ─▶ this side ─▶ wire
+ *   server:  header ─▶ handler.begin ─▶ data, end ─▶ handler's side; its answer ─▶ side ─▶ wire
  *   client:  mux_ask ─▶ wire; header, data, end ─▶ the asker's side */
 #include "proxy/mux_parts.h"
 

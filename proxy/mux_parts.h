@@ -1,5 +1,5 @@
-/* mux_parts.h - what the three files of the mux share: mux.c (HTTP/2), mux_stream.c (CONNECT
- * streams as struct stream), mux_call.c (ordinary requests as sides). */
+/* mux_parts.h - what the files of the mux share: mux.c (HTTP/2), mux_life.c (start, end and time),
+ * mux_stream.c (CONNECT streams as struct stream), mux_call.c (ordinary requests as sides). */
 #pragma once
 
 #include <gossamer/alloc.h>
@@ -42,12 +42,12 @@ struct mux_stream {
     uint64_t delivered; /* since the window last grew */
     uint64_t closed_ms; /* when the sink closed it */
     enum stream_end lost;
-    bool on_wire;      /* HTTP/2 knows it */
-    bool waiting;      /* HTTP/2 waits for more of our data */
-    bool connected;    /* to be told */
-    bool eof_in;       /* the peer has ended its side */
+    bool on_wire;   /* HTTP/2 knows it */
+    bool waiting;   /* HTTP/2 waits for more of our data */
+    bool connected; /* to be told */
+    bool eof_in;    /* the peer has ended its side */
     bool eof_told;
-    bool cut;          /* the peer's side ended well, but it reads no more */
+    bool cut; /* the peer's side ended well, but it reads no more */
     bool lost_told;
     bool shut_asked;   /* END_STREAM goes behind the queue */
     bool owes_drained; /* the queue passed STREAM_LOW_BYTES */
@@ -68,24 +68,38 @@ struct mux {
     struct gs_grave grave;
     struct gs_fsm fsm;
     enum mux_role role;
-    enum reason why;           /* it ends */
-    enum reason violation;     /* noticed inside a callback of the library */
-    uint32_t count;            /* streams that HTTP/2 knows */
-    uint32_t heading;          /* of those, whose header is incomplete */
-    uint32_t idle_frames;      /* tokens left */
-    uint64_t idle_frames_ms;   /* when they were last filled */
+    enum reason why;         /* it ends */
+    enum reason violation;   /* noticed inside a callback of the library */
+    uint32_t count;          /* streams that HTTP/2 knows */
+    uint32_t heading;        /* of those, whose header is incomplete */
+    uint32_t idle_frames;    /* tokens left */
+    uint64_t idle_frames_ms; /* when they were last filled */
     uint64_t started_ms;
-    uint64_t idle_ms;          /* since when there is no stream */
+    uint64_t idle_ms; /* since when there is no stream */
     uint64_t heading_ms;
-    uint64_t blocked_ms;       /* since when not all could be sent; 0: all is */
-    uint64_t stalled_ms;       /* since when the peer has taken nothing of what waits for it */
-    uint64_t stalled_sent;     /* below->sent then */
-    size_t gathered;           /* bytes in the loop's scratch that go out with this turn */
-    bool hello;                /* the peer's first SETTINGS came */
-    bool going;                /* no new streams */
+    uint64_t blocked_ms;   /* since when not all could be sent; 0: all is */
+    uint64_t stalled_ms;   /* since when the peer has taken nothing of what waits for it */
+    uint64_t stalled_sent; /* below->sent then */
+    size_t gathered;       /* bytes in the loop's scratch that go out with this turn */
+    bool hello;            /* the peer's first SETTINGS came */
+    bool going;            /* no new streams */
 };
 
-/* mux.c, for the other two: frames, to leave at the turn's end. */
+/* mux_life.c, for the others */
+void mux_life_init(struct mux *m, const struct mux_options *o);
+bool mux_running(const struct mux *m);
+void mux_flush_later(struct mux *m);
+void mux_end(struct mux *m, enum reason why, void (*close)(struct stream *s));
+void mux_blame(struct mux *m, enum reason why); /* the peer broke a rule: counted, and the end */
+
+/* mux.c, for the others */
+void mux_wire_hello(struct mux *m);
+void mux_wire_flush(struct gs_turn_end *t); /* all frames, as far as the peer takes them */
+enum reason mux_wire_feed(struct mux *m, struct gs_slice bytes); /* or why the peer is to blame */
+void mux_wire_notice(struct mux *m);  /* "open no more", taking back nothing */
+void mux_wire_goodbye(struct mux *m); /* it ends behind this */
+void mux_wire_free(struct mux *m);
+/* Frames, to leave at the turn's end. */
 void mux_wire_reset(struct mux_stream *ms, uint32_t code);
 void mux_wire_more(struct mux_stream *ms); /* there is data, or the end, to send */
 void mux_wire_taken(struct mux_stream *ms, size_t bytes);
@@ -102,11 +116,11 @@ void mux_stream_freed(struct mux *m); /* one less */
 /* mux_stream.c, for mux.c */
 struct mux_stream *mux_stream_new(struct mux *m, enum mux_stream_state state);
 void mux_stream_data(struct mux_stream *ms, struct gs_slice bytes);
-void mux_stream_ended(struct mux_stream *ms);                        /* END_STREAM came */
+void mux_stream_ended(struct mux_stream *ms); /* END_STREAM came */
 void mux_stream_answered(struct mux_stream *ms, struct mux_refusal answer);
-void mux_stream_off_wire(struct mux_stream *ms);                     /* HTTP/2 forgot it */
-void mux_stream_sent(struct mux_stream *ms, size_t bytes);           /* left the queue */
-void mux_stream_head_done(struct mux_stream *ms); /* what was read of it is freed */
+void mux_stream_off_wire(struct mux_stream *ms);           /* HTTP/2 forgot it */
+void mux_stream_sent(struct mux_stream *ms, size_t bytes); /* left the queue */
+void mux_stream_head_done(struct mux_stream *ms);          /* what was read of it is freed */
 /* Nobody has it and nobody will: freed at the end of the turn. */
 void mux_stream_drop(struct mux_stream *ms);
 static inline struct mux_stream *

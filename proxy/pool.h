@@ -22,8 +22,9 @@ void pool_check(struct pool *p); /* invariants; aborts */
 /* Close what is idle on mesh connections that take no more requests. */
 void pool_drop_stale_streams(struct pool *p);
 
-/* A connection to the endpoint, for that caller. GS_E_OK with *out: an idle one, yours now. GS_E_AGAIN: waiter will
- * be told. GS_E_LIMIT: too many wait or connect. fresh: do not take an idle one. */
+/* A connection to the endpoint, for that caller. GS_E_OK with *out: an idle one, yours now.
+ * GS_E_AGAIN: waiter will be told. GS_E_LIMIT: too many wait or connect. fresh: do not take an
+ * idle one. */
 gs_err pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, bool fresh,
                     struct pool_waiter *waiter, struct client_conn **out);
 void pool_cancel(struct pool *p, struct pool_waiter *waiter); /* not waiting is fine */

@@ -141,8 +141,7 @@ worker_stop(struct worker *w)
 void
 worker_conn_closed(struct worker *w)
 {
-    if (!w->draining || w->stopped || !gs_list_empty(&w->conns) ||
-        !gs_list_empty(&w->stream_conns))
+    if (!w->draining || w->stopped || !gs_list_empty(&w->conns) || !gs_list_empty(&w->stream_conns))
         return;
     pool_close(w->pool);
     if (!pool_empty(w->pool))

@@ -32,7 +32,7 @@ struct endpoint_state {
     double ewma_ns; /* peak EWMA of the time to an answer's head */
     uint64_t ewma_at_ns;
     _Atomic uint64_t ewma_us; /* the same, for readers */
-    bool remote;                /* reached through its node */
+    bool remote;              /* reached through its node */
     struct gs_id owner;
     struct gs_addr mesh;
     char *service;           /* "NS/NAME:PORT"; remote ones only */

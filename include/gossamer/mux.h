@@ -1,8 +1,8 @@
 /* mux.h - the transport between nodes: many streams over one connection, as HTTP/2.
  *
- *     pool ─▶ mux_open ─▶ CONNECT stream ═╗                       ╔═ opened ─▶ mux_accept ─▶ server.c
- *     mux_ask ─▶ request stream ══════════╬═ one struct stream ═══╬═ begin ─▶ http_handler
- *                                         ╝   (TCP, later TLS)    ╚
+ *     pool ─▶ mux_open ─▶ CONNECT stream ═╗                     ╔═ opened ─▶ mux_accept ─▶ server.c
+ *     mux_ask ─▶ request stream ══════════╬═ one struct stream ═╬═ begin ─▶ http_handler
+ *                                         ╝  (TCP, later TLS)   ╚
  *
  * A CONNECT stream is a struct stream like any other: h1 runs on it unchanged. Its window is
  * credited as its sink takes the bytes, the connection's as they arrive, so a stream that nobody
@@ -18,7 +18,7 @@ enum mux_role { MUX_CLIENT, MUX_SERVER }; /* the client opens streams */
 
 /* What became of a request that the other node answered itself. */
 enum mux_outcome { OUTCOME_NONE, OUTCOME_NOT_PROCESSED, OUTCOME_PROCESSED, OUTCOME_UNKNOWN };
-const char *mux_outcome_text(enum mux_outcome o);          /* NULL for OUTCOME_NONE */
+const char *mux_outcome_text(enum mux_outcome o);         /* NULL for OUTCOME_NONE */
 enum mux_outcome mux_outcome_parse(struct gs_slice text); /* UNKNOWN for what it does not know */
 
 /* What a CONNECT stream is opened for. Borrowed. */

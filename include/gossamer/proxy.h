@@ -28,8 +28,8 @@ struct proxy_options {
     struct gs_addr inbound; /* 4143: other nodes; family 0: none */
     enum proxy_standing standing;
     struct http_handler *mesh_calls; /* answers other nodes' questions, on any worker; or NULL */
-    uint32_t workers;        /* 1..WORKERS_MAX */
-    struct gs_loop *shared;  /* run on this loop, no threads (--threads 1); else NULL */
+    uint32_t workers;                /* 1..WORKERS_MAX */
+    struct gs_loop *shared;          /* run on this loop, no threads (--threads 1); else NULL */
     struct snapshot_hub *hub;
     uint64_t connect_ms, head_ms, body_idle_ms, response_ms, drain_ms, idle_ms; /* 0: none */
     const char *node;

@@ -306,13 +306,12 @@ check_identity(const struct rules *r)
 
     if (r->c->identity.mode != CONFIG_IDENTITY_OFF)
         return;
-    (void)tell(r, chosen ? GS_SEV_NOTE : GS_SEV_WARNING, CODE_CONFIG_NO_IDENTITY, r->c, row,
-               row->path,
-               "identity is off: nobody is authenticated and nothing between nodes is encrypted; "
-               "whoever reaches %s can call every service that this node knows, and whoever reaches "
-               "%s can call its instances and read what it knows of the mesh",
-               gs_addr_text(&r->c->proxy.outbound, outbound),
-               gs_addr_text(&r->c->proxy.inbound, inbound));
+    (void)tell(
+        r, chosen ? GS_SEV_NOTE : GS_SEV_WARNING, CODE_CONFIG_NO_IDENTITY, r->c, row, row->path,
+        "identity is off: nobody is authenticated and nothing between nodes is encrypted; "
+        "whoever reaches %s can call every service that this node knows, and whoever reaches "
+        "%s can call its instances and read what it knows of the mesh",
+        gs_addr_text(&r->c->proxy.outbound, outbound), gs_addr_text(&r->c->proxy.inbound, inbound));
 }
 
 void

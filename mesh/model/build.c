@@ -146,8 +146,8 @@ build_endpoints(struct model *m, const struct catalog_service *s, struct service
     const struct endpoint **of = gs_calloc(s->instance_count + 1, sizeof(const struct endpoint *));
     struct gs_slice node = gs_arena_copy(a, m->o.node);
     struct gs_slice zone = gs_arena_copy(a, m->o.zone);
-    struct gs_slice service = gs_slice_str(gs_arena_printf(
-        a, "%.*s/%.*s:%u", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name), s->port));
+    struct gs_slice service = gs_slice_str(
+        gs_arena_printf(a, "%.*s/%.*s:%u", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name), s->port));
     uint32_t count = 0;
 
     for (size_t i = 0; i < s->instance_count; i++) {

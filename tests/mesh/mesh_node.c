@@ -134,8 +134,7 @@ build_subsets(struct service_blob *b, const struct spec_service *s, uint32_t id)
         build_endpoint(&b->arena, s, &s->endpoints[i], &endpoints[i]);
         if (strcmp(s->endpoints[i].subset, "-") != 0 &&
             subset_index(subsets, count, s->endpoints[i].subset) == UINT32_MAX)
-            subsets[count++].name =
-                gs_arena_copy(&b->arena, gs_slice_str(s->endpoints[i].subset));
+            subsets[count++].name = gs_arena_copy(&b->arena, gs_slice_str(s->endpoints[i].subset));
     }
     for (uint32_t k = 0; k < count; k++) {
         const struct endpoint **list =
@@ -176,10 +175,10 @@ build_rule(struct service_blob *b, const struct spec_service *s, uint32_t id)
         return;
     for (uint32_t i = 0; i < s->share_count; i++) {
         backends[i].service = service_id(&s->shares[i], id);
-        backends[i].subset = s->shares[i].port != 0
-                                 ? SUBSET_ALL
-                                 : subset_index(b->service.subsets, b->service.subset_count,
-                                                s->shares[i].subset);
+        backends[i].subset =
+            s->shares[i].port != 0
+                ? SUBSET_ALL
+                : subset_index(b->service.subsets, b->service.subset_count, s->shares[i].subset);
         backends[i].weight = s->shares[i].weight;
         backends[i].host = backends[i].subset_name = GS_SLICE("?");
         rule->weight_total += s->shares[i].weight;

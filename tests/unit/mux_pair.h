@@ -176,11 +176,8 @@ static inline void
 side_init(struct pair *p, struct pair_side *s, enum mux_role role)
 {
     s->pair = p;
-    s->mux = mux_new(&(struct mux_options){ .loop = &p->loop,
-                                            .role = role,
-                                            .events = &side_events,
-                                            .arg = s,
-                                            .calls = p->calls });
+    s->mux = mux_new(&(struct mux_options){
+        .loop = &p->loop, .role = role, .events = &side_events, .arg = s, .calls = p->calls });
     s->end = mem_end_new(&p->loop, &mux_sink_ops, s->mux, &s->gone);
 }
 

@@ -574,12 +574,8 @@ static void
 test_everything_that_is_not_built_is_told(void **state)
 {
     static const char *const fields[] = {
-        "gossip.join",
-        "identity.mode",
-        "names.listen",
-        "capture.mode",
-        "services[0].protocol",
-        "services[0].identity.uid",
+        "gossip.join",  "identity.mode",        "names.listen",
+        "capture.mode", "services[0].protocol", "services[0].identity.uid",
         "external",
     };
     size_t at = 0;

@@ -354,7 +354,7 @@ test_headers(void **state)
     (void)state;
     put_block(a, 1, MUX_HEADER_FIELDS_MAX + 1, 1);
     put_block(a, 3, MUX_HEADER_FIELDS_MAX, 99);
-    put_block(a, 5, 120, 99); /* 12 KB */
+    put_block(a, 5, 120, 99);     /* 12 KB */
     put_connect(a, 7, "x-other"); /* no gossamer-stream */
     strike(a);
     assert_alive(a);
@@ -549,20 +549,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_preface),
-        cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_floods),
-        cmocka_unit_test(test_slow_pings),
-        cmocka_unit_test(test_rapid_reset),
-        cmocka_unit_test(test_too_many_streams),
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_endless_header),
-        cmocka_unit_test(test_continuations),
-        cmocka_unit_test(test_window_overrun),
-        cmocka_unit_test(test_window_updates),
-        cmocka_unit_test(test_violations),
-        cmocka_unit_test(test_unread_answers),
-        cmocka_unit_test(test_unread_refusals),
+        cmocka_unit_test(test_no_preface),       cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_floods),           cmocka_unit_test(test_slow_pings),
+        cmocka_unit_test(test_rapid_reset),      cmocka_unit_test(test_too_many_streams),
+        cmocka_unit_test(test_headers),          cmocka_unit_test(test_endless_header),
+        cmocka_unit_test(test_continuations),    cmocka_unit_test(test_window_overrun),
+        cmocka_unit_test(test_window_updates),   cmocka_unit_test(test_violations),
+        cmocka_unit_test(test_unread_answers),   cmocka_unit_test(test_unread_refusals),
         cmocka_unit_test(test_data_after_close),
     };
 
