@@ -47,4 +47,5 @@ uint64_t mesh_in_load(const struct mesh_in *in);
 
 /* One connection more of the process: false when there are MUX_CONNECTIONS_MAX. */
 bool proxy_mesh_take(struct proxy *p);
+void proxy_mesh_replace(struct proxy *p); /* one more all the same: another is closing for it */
 void proxy_mesh_give(struct proxy *p);

@@ -385,7 +385,7 @@ evict_idle(struct mesh_in *in)
     GS_LIST_EACH(n, &in->links) {
         struct in_link *l = GS_LIST_ENTRY(n, struct in_link, link);
 
-        if (mux_streams(l->mux) == 0) {
+        if (mux_idle(l->mux)) {
             mux_abort(l->mux, REASON_LIMIT);
             return true;
         }
@@ -400,10 +400,12 @@ mesh_in_accepted(struct mesh_in *in, int fd)
     struct mesh_in *best = in;
 
     if (!proxy_mesh_take(w->proxy)) {
-        (void)evict_idle(in); /* so that the next one finds room */
-        counter_add(&w->counters.mesh_refused, 1);
-        close(fd);
-        return;
+        if (!evict_idle(in)) {
+            counter_add(&w->counters.mesh_refused, 1);
+            close(fd);
+            return;
+        }
+        proxy_mesh_replace(w->proxy);
     }
     for (uint32_t i = 0; i < w->opts->workers; i++) {
         struct mesh_in *other = proxy_worker(w->proxy, i)->mesh_in;

@@ -196,9 +196,10 @@ make_room(struct mesh_out *o)
     GS_LIST_EACH(n, &o->links) {
         struct link *l = GS_LIST_ENTRY(n, struct link, in_all);
 
-        if (mux_streams(l->mux) == 0 && mux_open_room(l->mux) > 0) {
+        if (mux_idle(l->mux)) {
             mux_drain(l->mux);
-            break;
+            proxy_mesh_replace(o->worker->proxy);
+            return true;
         }
     }
     counter_add(&o->worker->counters.mesh_refused, 1);

@@ -225,6 +225,12 @@ mux_streams(const struct mux *m)
 }
 
 bool
+mux_idle(const struct mux *m)
+{
+    return m->count == 0 && !m->going && mux_running(m);
+}
+
+bool
 mux_congested(const struct mux *m)
 {
     return m->blocked_ms != 0 && m->loop->now_ms - m->blocked_ms >= MUX_CONGESTED_MS;
@@ -265,6 +271,15 @@ tend_streams(struct mux *m)
     }
 }
 
+static void
+no_hello(struct mux *m)
+{
+    if (m->role == MUX_CLIENT)
+        mux_end(m, REASON_CONNECT_TIMEOUT, stream_abort);
+    else
+        mux_blame(m, REASON_HEAD_TIMEOUT);
+}
+
 void
 mux_tend(struct mux *m, uint64_t idle_ms, uint64_t hello_ms)
 {
@@ -279,7 +294,7 @@ mux_tend(struct mux *m, uint64_t idle_ms, uint64_t hello_ms)
     if (now - m->stalled_ms >= MUX_STALLED_MS)
         mux_blame(m, REASON_MUX_STALLED);
     else if (!m->hello && hello_ms > 0 && now - m->started_ms >= hello_ms)
-        mux_blame(m, REASON_HEAD_TIMEOUT);
+        no_hello(m);
     else if (m->heading > 0 && m->role == MUX_SERVER && now - m->heading_ms >= MUX_STALLED_MS)
         mux_blame(m, REASON_HEAD_TIMEOUT);
     else if (m->count == 0 && now - m->idle_ms >= idle_ms)

@@ -189,6 +189,12 @@ proxy_mesh_take(struct proxy *p)
 }
 
 void
+proxy_mesh_replace(struct proxy *p)
+{
+    atomic_fetch_add_explicit(&p->mesh_connections, 1, memory_order_relaxed);
+}
+
+void
 proxy_mesh_give(struct proxy *p)
 {
     uint32_t before = atomic_fetch_sub_explicit(&p->mesh_connections, 1, memory_order_relaxed);

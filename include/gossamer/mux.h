@@ -83,6 +83,7 @@ void mux_abort(struct mux *m, enum reason why); /* now; streams end as reset */
  * connection that is stalled, silent or idle_ms without a stream. */
 void mux_tend(struct mux *m, uint64_t idle_ms, uint64_t hello_ms);
 uint32_t mux_streams(const struct mux *m);
+bool mux_idle(const struct mux *m); /* it has no stream, and is not closing yet */
 /* Output has waited for the peer for MUX_CONGESTED_MS. */
 bool mux_congested(const struct mux *m);
 void mux_check(const struct mux *m); /* invariants; aborts */

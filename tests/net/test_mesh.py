@@ -407,7 +407,8 @@ def test_drain_of_a_node_fails_nothing(mesh, bench, method):
     b.stop()
     done = [x.done for x in loads]
     until("more load", lambda: all(x.done > d + 50 for x, d in zip(loads, done)), 20)
-    assert not sum((x.stop() for x in loads), [])
+    bad = sum((x.stop() for x in loads), [])
+    assert not bad, (len(bad), bad[:5], a.stat())
 
 
 def test_kill_of_a_node_fails_no_get(mesh, bench):
