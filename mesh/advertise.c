@@ -8,14 +8,6 @@
 
 #include "mesh/config/config.h"
 
-static bool
-is_wildcard(const struct gs_addr *a)
-{
-    static const uint8_t zero[16];
-
-    return memcmp(a->ip, zero, a->family == 4 ? 4 : 16) == 0;
-}
-
 /* The source address of packets to there; connecting a datagram socket sends none. */
 static bool
 by_route(const struct gs_addr *to, struct gs_addr *out)
@@ -33,7 +25,7 @@ by_route(const struct gs_addr *to, struct gs_addr *out)
                 gs_addr_from_sockaddr(out, (struct sockaddr *)&sa) == GS_E_OK;
     }
     (void)close(fd);
-    return found && !is_wildcard(out);
+    return found && !gs_addr_is_any(out);
 }
 
 /* Link-local IPv6 addresses are of no use without their interface, which another node has not. */
@@ -84,7 +76,7 @@ advertise_find(const struct config *c, const char **how)
         return a;
     *how = "bind";
     a = c->gossip.bind;
-    if (!is_wildcard(&a))
+    if (!gs_addr_is_any(&a))
         return a;
     *how = "route";
     if (c->gossip.join.count == 0 || !by_route(&c->gossip.join.items[0], &a)) {

@@ -51,11 +51,14 @@ struct running { /* a node and what only its start and stop need */
     struct state_file state; /* of mesh.state, kept while unknown frames must be kept */
     struct gossip *core;     /* until it is handed to its thread */
     struct gossip_sockets sockets;
+    struct gossip_loop *stopped; /* was node.gossip */
     struct gossip_call leave;
     struct gs_timer leave_timer;
     bool left; /* the others were told */
     void (*on_left)(void *arg);
     void *on_left_arg;
+    struct proxy_caller *callers; /* in caller_arena */
+    struct gs_arena caller_arena;
     int lock_fd;
 };
 
@@ -108,6 +111,9 @@ note_opened(struct node *n, const struct gossip_event *e)
     if (e->type != GOSSIP_EVENT_OPENED || !gs_fsm_is(&n->phase, NODE_CLOSED))
         return;
     gs_fsm_move(&n->phase, NODE_READY);
+    model_set_published(n->model, true);
+    if (n->proxy)
+        proxy_set_standing(n->proxy, PROXY_OPEN);
 }
 
 static void
@@ -205,7 +211,9 @@ on_admin_closed(void *arg)
     struct running *r = arg;
 
     r->admin = NULL;
-    gossip_loop_stop(r->node.gossip, on_gossip_stopped, r);
+    r->stopped = r->node.gossip;
+    r->node.gossip = NULL; /* nobody calls it from here on */
+    gossip_loop_stop(r->stopped, on_gossip_stopped, r);
 }
 
 static void
@@ -302,6 +310,8 @@ on_term(void *arg, int signum)
     }
     LOG_INFO("node.draining", "signal=%d", signum);
     gs_fsm_move(&r->node.phase, NODE_DRAINING);
+    model_set_draining(r->node.model);
+    (void)node_records_flush(r->node.records); /* the others shall know before they are refused */
     drain(r);
 }
 
@@ -333,11 +343,63 @@ explain_port(const struct gs_addr *addr, const char *key, struct gs_why *why)
     gs_buf_fini(&owner);
 }
 
+static void
+explain_proxy_port(struct running *r, uint32_t callers, struct gs_why *why)
+{
+    const struct gs_addr *addr = &r->node.config->proxy.inbound;
+    const char *key = "proxy.inbound";
+    char text[GS_ADDR_TEXT];
+    size_t len = strlen(why->text);
+
+    for (uint32_t i = 0; i < callers; i++) {
+        if (!strstr(why->text, gs_addr_text(&r->callers[i].outbound, text)))
+            continue;
+        addr = &r->callers[i].outbound;
+        key = i == 0 ? "proxy.outbound" : "services[].outbound";
+    }
+    if (len + 2 < sizeof(why->text))
+        memcpy(why->text + len, ": ", 3);
+    explain_port(addr, key, why);
+}
+
+static const char *
+service_caller(struct running *r, const struct config_service *s)
+{
+    return gs_arena_printf(&r->caller_arena, "%s/%s", s->ns, s->name);
+}
+
+/* Until there are certificates: who comes in by a service's own outbound listener is that service;
+ * else the only service of a node that hosts one; else the node. Returns how many there are. */
+static uint32_t
+make_callers(struct running *r)
+{
+    const struct config *c = r->node.config;
+    uint32_t n = 1;
+
+    gs_arena_init(&r->caller_arena, NULL, 0, 1024);
+    r->callers = gs_arena_zalloc(&r->caller_arena, (c->services.count + 1) * sizeof(*r->callers));
+    r->callers[0].outbound = c->proxy.outbound;
+    r->callers[0].name = c->services.count == 1
+                             ? service_caller(r, &c->services.items[0])
+                             : gs_arena_printf(&r->caller_arena, "node/%s", c->node);
+    for (size_t i = 0; i < c->services.count; i++) {
+        const struct config_service *s = &c->services.items[i];
+
+        if (s->outbound.family != 0)
+            r->callers[n++] = (struct proxy_caller){ service_caller(r, s), s->outbound };
+    }
+    return n;
+}
+
 static gs_err
 start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why *why)
 {
     const struct config *c = r->node.config;
-    struct proxy_options o = { .outbound = c->proxy.outbound,
+    struct proxy_options o = { .callers = r->callers,
+                               .caller_count = make_callers(r),
+                               .inbound = c->proxy.inbound,
+                               .standing = gs_fsm_is(&r->node.phase, NODE_READY) ? PROXY_OPEN
+                                                                                 : PROXY_CLOSED,
                                .workers = workers,
                                .shared = one_thread ? r->node.loop : NULL,
                                .hub = r->node.hub,
@@ -349,10 +411,12 @@ start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why 
                                .idle_ms = c->timeouts.idle_ms,
                                .node = c->node,
                                .seed = gs_rng_seed_from_system() };
-    gs_err e = proxy_start(&o, &r->node.proxy, why);
+    gs_err e;
 
+    o.callers = r->callers;
+    e = proxy_start(&o, &r->node.proxy, why);
     if (e == GS_E_IN_USE)
-        explain_port(&c->proxy.outbound, "proxy.outbound", why);
+        explain_proxy_port(r, o.caller_count, why);
     return e;
 }
 
@@ -447,7 +511,7 @@ make_core(struct running *r, const struct state_node *former)
     struct gs_buf about;
 
     gs_buf_init(&about, GOSSIP_ABOUT_MAX);
-    roster_about(c, &about);
+    roster_about(c, &r->node.gossip_addr, &about);
     r->core = gossip_new(&(struct gossip_options){ .self = r->node.id,
                                                    .hlc = former->hlc,
                                                    .boot = former->boot,
@@ -512,7 +576,7 @@ free_all(struct running *r)
     struct node *n = &r->node;
 
     proxy_free(n->proxy);
-    gossip_loop_free(n->gossip);
+    gossip_loop_free(n->gossip ? n->gossip : r->stopped);
     gs_loop_free(n->loop);
     persist_free(n->persist);
     node_records_free(n->records);
@@ -528,6 +592,8 @@ free_all(struct running *r)
     stat_names_free(n->stat_names);
     stat_window_free(n->window);
     seal_key_free(r->key);
+    if (r->callers)
+        gs_arena_fini(&r->caller_arena);
     h1_pool_free(r->h1);
     if (r->lock_fd >= 0)
         close(r->lock_fd);
@@ -539,19 +605,32 @@ announce(struct running *r, uint32_t workers)
 {
     const struct node *n = &r->node;
     const struct config *c = n->config;
-    char outbound[GS_ADDR_TEXT] = "off";
+    char outbound[GS_ADDR_TEXT] = "off", inbound[GS_ADDR_TEXT] = "off";
     char admin[GS_ADDR_TEXT], gossip[GS_ADDR_TEXT], id[GS_ID_TEXT];
     struct gs_addr a = admin_addr(r->admin);
     struct gs_addr o;
 
     if (n->proxy) {
-        o = proxy_outbound_addr(n->proxy);
+        o = proxy_outbound_addr(n->proxy, 0);
         (void)gs_addr_text(&o, outbound);
+        o = proxy_inbound_addr(n->proxy);
+        (void)gs_addr_text(&o, inbound);
     }
     LOG_INFO("node.started",
-             "node=%s id=%s outbound=%s admin=%s socket=%s gossip=%s workers=%u services=%zu",
-             c->node, gs_id_text(&n->id, id), outbound, gs_addr_text(&a, admin), c->admin.socket,
-             gs_addr_text(&n->gossip_addr, gossip), workers, c->services.count);
+             "node=%s id=%s outbound=%s inbound=%s admin=%s socket=%s gossip=%s workers=%u services=%zu",
+             c->node, gs_id_text(&n->id, id), outbound, inbound, gs_addr_text(&a, admin),
+             c->admin.socket, gs_addr_text(&n->gossip_addr, gossip), workers, c->services.count);
+}
+
+static void
+tell_identity(const struct config *c)
+{
+    char inbound[GS_ADDR_TEXT];
+
+    if (c->identity.mode == CONFIG_IDENTITY_OFF)
+        LOG_WARN("identity.off",
+                 "inbound=%s why=\"nobody is authenticated, nothing between nodes is encrypted\"",
+                 gs_addr_text(&c->proxy.inbound, inbound));
 }
 
 static void
@@ -633,6 +712,8 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
     start_gossip(r, o->one_thread);
     start_watching(r);
     announce(r, serves ? workers : 0);
+    if (serves)
+        tell_identity(c);
     gs_trim();
     gs_loop_run(r->node.loop);
     LOG_INFO("node.stopped", "node=%s", c->node);

@@ -9,11 +9,12 @@
 #include "mesh/node.h"
 
 #include <gossamer/alloc.h>
-#include <gossamer/gossip.h>
+#include <gossamer/gossip_loop.h>
 #include <gossamer/log.h>
 #include <gossamer/loop.h>
 
 #include "mesh/journal.h"
+#include "mesh/model/codec.h"
 #include "mesh/roster.h"
 
 #define FLUSHES_PER_S 20
@@ -26,6 +27,7 @@ struct node_records {
     struct gs_timer adopt;      /* armed while there are any */
     struct gs_timer reap;       /* armed while old roots live */
     struct gs_timer flush;      /* the model changed, and it was flushed just now */
+    struct gs_timer due;        /* the model has to be flushed again: some endpoint's time is up */
     struct gs_defer flush_soon; /* it changed; after the events at hand */
     uint64_t flushed_ms;
     bool unflushed; /* one of the two above is set */
@@ -52,6 +54,67 @@ on_reap(struct gs_timer *t)
         reap_later(r);
 }
 
+static void
+flush_again(struct node_records *r)
+{
+    uint64_t due_ms = model_due_ms(r->node->model);
+    uint64_t now_ms = r->node->loop->now_ms;
+
+    gs_loop_disarm(r->node->loop, &r->due);
+    if (due_ms != UINT64_MAX)
+        gs_loop_arm(r->node->loop, &r->due, due_ms > now_ms ? due_ms - now_ms : LOOP_TICK_MS);
+}
+
+/* ---- what this node says of its services ---- */
+
+struct own_put {
+    struct gossip_call call;
+    struct gossip_op op; /* its texts are in `bytes` */
+    char bytes[];
+};
+
+static void
+own_run(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
+{
+    struct own_put *p = GS_CONTAINER(c, struct own_put, call);
+    struct gossip_put_result ignored;
+    struct gs_why why;
+
+    (void)wall_ms;
+    if (gossip_put_own(g, now_ms, &p->op, &ignored, &why) != GS_E_OK)
+        LOG_ERROR("endpoints.not_published", "key=%.*s why=\"%s\"", GS_SLICE_FMT(p->op.key),
+                  why.text);
+}
+
+static void
+own_done(struct gossip_call *c)
+{
+    gs_free(GS_CONTAINER(c, struct own_put, call));
+}
+
+static void
+publish_own(struct node *n)
+{
+    struct model_own own;
+
+    if (!n->gossip) /* starting, or stopping */
+        return;
+    while (model_next_own(n->model, &own)) {
+        struct own_put *p = gs_zalloc(sizeof(*p) + own.key.len + own.value.len);
+
+        memcpy(p->bytes, own.key.ptr, own.key.len);
+        if (own.value.len > 0)
+            memcpy(p->bytes + own.key.len, own.value.ptr, own.value.len);
+        p->op = (struct gossip_op){ .kind = MODEL_KIND_ENDPOINTS,
+                                    .key = gs_slice(p->bytes, own.key.len),
+                                    .value = gs_slice(p->bytes + own.key.len, own.value.len),
+                                    .remove = own.removed };
+        p->call.run = own_run;
+        p->call.done = own_done;
+        gossip_loop_call(n->gossip, &p->call);
+    }
+}
+
 uint64_t
 node_records_flush(struct node_records *r)
 {
@@ -61,8 +124,10 @@ node_records_flush(struct node_records *r)
     r->unflushed = false;
     gs_loop_disarm(n->loop, &r->flush);
     gs_defer_cancel(&r->flush_soon);
-    f = model_flush(n->model);
+    f = model_flush(n->model, n->loop->now_ms);
     r->flushed_ms = n->loop->now_ms;
+    flush_again(r);
+    publish_own(n);
     if (f.seq > 0)
         reap_later(r);
     return f.seq > 0 ? f.seq : snapshot_current(n->hub)->seq;
@@ -72,6 +137,12 @@ static void
 on_flush(struct gs_timer *t)
 {
     (void)node_records_flush(GS_CONTAINER(t, struct node_records, flush));
+}
+
+static void
+on_due(struct gs_timer *t)
+{
+    (void)node_records_flush(GS_CONTAINER(t, struct node_records, due));
 }
 
 static void
@@ -110,10 +181,46 @@ on_record(struct node *n, const struct gossip_record *r)
                               .transaction_count = r->transaction_count,
                               .hash = r->hash };
 
-    if (r->class != GOSSIP_OPERATOR)
-        return; /* nothing here reads what nodes say of themselves, but who they are */
-    if (model_on_record(n->model, &m, &why) != GS_E_OK)
+    if (r->class == GOSSIP_OWNER) {
+        if (r->kind == MODEL_KIND_ENDPOINTS && model_on_endpoints(n->model, &m, &why) != GS_E_OK)
+            LOG_WARN("endpoints.rejected", "key=%.*s why=\"%s\"", GS_SLICE_FMT(r->key), why.text);
+    } else if (model_on_record(n->model, &m, &why) != GS_E_OK) {
         LOG_WARN("policy.rejected", "key=%.*s why=\"%s\"", GS_SLICE_FMT(r->key), why.text);
+    }
+}
+
+static enum model_node_state
+model_state_of(enum gossip_state s)
+{
+    switch (s) {
+    case GOSSIP_UNKNOWN:
+        return MODEL_NODE_UNKNOWN;
+    case GOSSIP_ALIVE:
+    case GOSSIP_SUSPECT: /* it may well be there: the data path finds out by itself */
+        return MODEL_NODE_UP;
+    case GOSSIP_DEAD:
+        return MODEL_NODE_DOWN;
+    case GOSSIP_LEFT:
+        return MODEL_NODE_GONE;
+    }
+    GS_UNREACHABLE("gossip state");
+}
+
+static void
+on_node(struct node *n, const struct gossip_node *g)
+{
+    struct model_node m = { .id = g->id, .name = g->name, .state = model_state_of(g->state) };
+    struct codec_about about = { 0 };
+    struct gs_arena arena;
+
+    gs_arena_init(&arena, NULL, 0, 512);
+    if (codec_read_about(g->about, &arena, &about) == GS_E_OK) {
+        m.zone = about.zone;
+        if (about.inbound.len > 0 && gs_addr_parse(&m.mesh, about.inbound, NULL) != GS_E_OK)
+            m.mesh = (struct gs_addr){ 0 };
+    }
+    model_set_node(n->model, n->loop->now_ms, &m);
+    gs_arena_fini(&arena);
 }
 
 static void
@@ -135,6 +242,8 @@ tell_model(struct node *n, const struct gossip_event *e)
         on_record(n, &e->record);
     else if (e->type == GOSSIP_EVENT_TRANSACTION)
         on_transaction(n, &e->transaction);
+    else if (e->type == GOSSIP_EVENT_NODE)
+        on_node(n, &e->node);
     else
         return false;
     return true;
@@ -172,7 +281,7 @@ node_records_on_event(struct node_records *r, const struct gossip_event *e)
         roster_on_event(n->members, e, wall_ms);
     else
         journal_on_event(n->journal, e, n->members, wall_ms);
-    if (tell_model(n, e))
+    if (tell_model(n, e) || e->type == GOSSIP_EVENT_OPENED)
         flush_later(r);
     if (changes_the_file(e))
         persist_soon(n->persist);
@@ -244,6 +353,7 @@ node_records_new(struct node *n)
     gs_timer_init(&r->adopt, on_adopt);
     gs_timer_init(&r->reap, on_reap);
     gs_timer_init(&r->flush, on_flush);
+    gs_timer_init(&r->due, on_due);
     gs_defer_init(&r->flush_soon, on_flush_soon);
     return r;
 }
@@ -257,6 +367,7 @@ node_records_stop(struct node_records *r)
     gs_loop_disarm(loop, &r->adopt);
     gs_loop_disarm(loop, &r->reap);
     gs_loop_disarm(loop, &r->flush);
+    gs_loop_disarm(loop, &r->due);
     gs_defer_cancel(&r->flush_soon);
 }
 

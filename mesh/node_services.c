@@ -13,16 +13,16 @@ static void
 on_health(void *arg, const struct health_check *check, enum health_verdict verdict, const char *why)
 {
     struct node *n = arg;
+    enum endpoint_tier tier = verdict == HEALTH_UP      ? TIER_HEALTHY
+                              : verdict == HEALTH_NEVER ? TIER_PENDING
+                                                        : TIER_UNHEALTHY;
     char addr[GS_ADDR_TEXT];
 
     LOG_INFO(verdict == HEALTH_UP ? "instance.up" : "instance.down",
              "service=%s.%s:%u endpoint=%s check=\"%s\"", check->service, check->ns, check->port,
              gs_addr_text(&check->address, addr), why);
-    if (verdict == HEALTH_NEVER)
-        return;
     if (model_set_health(n->model, gs_slice_str(check->ns), gs_slice_str(check->service),
-                         check->port, &check->address,
-                         verdict == HEALTH_UP ? TIER_HEALTHY : TIER_UNHEALTHY) == GS_E_OK)
+                         check->port, &check->address, tier) == GS_E_OK)
         (void)node_records_flush(n->records);
 }
 

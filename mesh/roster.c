@@ -182,15 +182,20 @@ read_about(struct entry *e, const struct gossip_node *g)
 }
 
 void
-roster_about(const struct config *c, struct gs_buf *out)
+roster_about(const struct config *c, const struct gs_addr *reached, struct gs_buf *out)
 {
+    struct gs_addr mesh = c->proxy.inbound;
     char inbound[GS_ADDR_TEXT] = "";
     struct codec_about a = { .version = gs_slice_str(build_version()),
                              .zone = gs_slice_str(c->zone ? c->zone : ""),
                              .services = (uint32_t)c->services.count };
 
+    if (gs_addr_is_any(&mesh)) { /* on all of them: name one */
+        mesh = *reached;
+        mesh.port = c->proxy.inbound.port;
+    }
     if (c->proxy.mode == CONFIG_PROXY_ON)
-        a.inbound = gs_slice_str(gs_addr_text(&c->proxy.inbound, inbound));
+        a.inbound = gs_slice_str(gs_addr_text(&mesh, inbound));
     GS_ASSERT(codec_put_about(&a, out) == GS_E_OK); /* zone: 63 bytes, by schema.def */
 }
 

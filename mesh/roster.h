@@ -51,5 +51,6 @@ const struct roster_node *roster_find(const struct roster *r, const struct gs_id
 struct gs_slice roster_call(const struct roster *r, const struct gs_id *id, char out[GS_ID_TEXT]);
 
 /* What a node says of itself to every other, appended to out; nothing that changes while its
- * configuration does not. At most GOSSIP_ABOUT_MAX bytes. */
-void roster_about(const struct config *c, struct gs_buf *out);
+ * configuration does not. At most GOSSIP_ABOUT_MAX bytes. reached: an address others reach this
+ * node's host by. */
+void roster_about(const struct config *c, const struct gs_addr *reached, struct gs_buf *out);

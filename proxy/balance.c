@@ -120,14 +120,16 @@ balance_succeeded(struct worker *w, const struct endpoint *e)
 }
 
 /* A connection that cannot be had, or breaks before an answer, costs like a very slow answer: other
- * endpoints are preferred until it has faded or an answer has come. */
+ * endpoints are preferred until it has faded or an answer has come. A further one doubles it: an
+ * endpoint that is gone must stay dearer than one that is slow for being all there is. */
 #define FAILED_NS 1e9
+#define FAILED_MAX_NS 64e9
 
 void
 balance_failed(struct worker *w, const struct endpoint *e)
 {
     struct endpoint_state *at = worker_endpoint(w, e);
 
-    at->ewma_ns = fmax(at->ewma_ns, FAILED_NS);
+    at->ewma_ns = fmin(fmax(at->ewma_ns * 2, FAILED_NS), FAILED_MAX_NS);
     at->ewma_at_ns = w->loop->now_ns;
 }

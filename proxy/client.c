@@ -1,4 +1,4 @@
-/* client.c - one HTTP/1.1 connection to an instance.
+/* client.c - one HTTP/1.1 connection to an instance, or a stream of the mesh to one.
  *
  *   CONNECTING ──▶ IDLE ◀──────────── both over, kept ─────────────┐
  *        │           │ client_take ─▶ TAKEN ─▶ client_send ─▶ BUSY ─┤
@@ -11,6 +11,7 @@
 #include <gossamer/fsm.h>
 
 #include "proxy/body_writer.h"
+#include "proxy/mesh.h"
 #include "proxy/pool.h"
 
 enum client_state {
@@ -38,7 +39,7 @@ struct client_conn {
     struct side *reply;  /* the exchange's; NULL when nobody listens */
     struct stream *stream;
     struct pool *pool;
-    struct endpoint_state *at;
+    struct pool_queue *queue;
     struct gs_list by_endpoint, by_age; /* pool.c's, while idle */
     struct gs_timer timer;              /* connect */
     struct gs_grave grave;
@@ -50,6 +51,8 @@ struct client_conn {
     bool keep;     /* the instance keeps the connection */
     bool bodyless; /* the answer told a length without a body: a broken instance sends it late */
     bool headed;   /* the final head has come */
+    bool heard;    /* some byte of the answer has */
+    bool mesh;     /* its far end is a node of ours */
     struct h1 codec;
 };
 
@@ -68,12 +71,18 @@ loop_of(const struct client_conn *c)
 void
 client_close(struct client_conn *c)
 {
+    bool busy = gs_fsm_is(&c->fsm, CLIENT_BUSY) && !(c->request_over && c->answer_over);
+
     if (gs_fsm_is(&c->fsm, CLIENT_CLOSING))
         return;
     gs_fsm_move(&c->fsm, CLIENT_CLOSING);
     gs_loop_disarm(loop_of(c), &c->timer);
     c->reply = NULL;
-    stream_close(c->stream);
+    /* Between nodes a request that is not whole must not look as if it were. */
+    if (busy && c->mesh)
+        stream_abort(c->stream);
+    else
+        stream_close(c->stream);
 }
 
 /* The answer cannot become whole: tell the exchange, which may try elsewhere. */
@@ -108,7 +117,7 @@ client_progress(struct client_conn *c)
     h1_next(&c->codec);
     c->reused = true;
     c->idle_since_ms = loop_of(c)->now_ms;
-    pool_released(c->pool, c, c->at);
+    pool_released(c->pool, c, c->queue);
 }
 
 /* ---- the answer, from the codec ---- */
@@ -230,10 +239,16 @@ client_send(struct client_conn *c, struct gs_slice head, const struct client_req
     c->reply = reply;
     c->body = (struct body_writer){ .chunked = what->chunked };
     c->request_over = c->answer_over = false;
-    c->keep = c->headed = false;
+    c->keep = c->headed = c->heard = false;
     h1_expect(&c->codec, what->is_head);
     stream_write_slice(c->stream, head);
     return &c->request;
+}
+
+bool
+client_is_mesh(const struct client_conn *c)
+{
+    return c->mesh;
 }
 
 bool
@@ -264,7 +279,7 @@ sink_data(void *sink, struct gs_slice bytes)
 
     if (!gs_fsm_is(&c->fsm, CLIENT_BUSY)) {
         if (gs_fsm_is(&c->fsm, CLIENT_IDLE))
-            pool_idle_gone(c->pool, c, c->at);
+            pool_idle_gone(c->pool, c, c->queue);
         client_close(c);
         return;
     }
@@ -272,6 +287,7 @@ sink_data(void *sink, struct gs_slice bytes)
         client_fail(c, REASON_NONE);
         return;
     }
+    c->heard = true;
     r = h1_feed(&c->codec, bytes, &used, &why);
     if (gs_fsm_is(&c->fsm, CLIENT_CLOSING))
         return;
@@ -288,10 +304,23 @@ static void
 connect_over(struct client_conn *c, enum reason why)
 {
     struct pool *p = c->pool;
-    struct endpoint_state *at = c->at;
+    struct pool_queue *q = c->queue;
 
     client_close(c);
-    pool_connect_failed(p, at, why);
+    pool_connect_failed(p, q, why);
+}
+
+/* Why a connection could not be had: another node says more than the kernel. */
+static enum reason
+refusal_of(const struct client_conn *c)
+{
+    struct mux_refusal r = { 0 };
+
+    if (c->mesh)
+        r = mux_stream_refusal(c->stream);
+    if (r.status == 421)
+        return REASON_MISDIRECTED;
+    return r.status > 0 ? REASON_PEER_REFUSED : REASON_CONNECT_REFUSED;
 }
 
 static void
@@ -302,10 +331,10 @@ sink_ended(void *sink, enum stream_end how)
 
     switch ((enum client_state)c->fsm.state) {
     case CLIENT_CONNECTING:
-        connect_over(c, REASON_CONNECT_REFUSED);
+        connect_over(c, refusal_of(c));
         return;
     case CLIENT_IDLE:
-        pool_idle_gone(c->pool, c, c->at);
+        pool_idle_gone(c->pool, c, c->queue);
         client_close(c);
         return;
     case CLIENT_BUSY:
@@ -317,7 +346,9 @@ sink_ended(void *sink, enum stream_end how)
         if (c->answer_over)
             client_progress(c);
         else
-            client_fail(c, c->headed ? REASON_UPSTREAM_CUT : REASON_UPSTREAM_CLOSED);
+            client_fail(c, c->headed  ? REASON_UPSTREAM_CUT
+                           : c->heard ? REASON_UPSTREAM_BROKE
+                                      : REASON_UPSTREAM_CLOSED);
         return;
     default:
         client_close(c);
@@ -341,7 +372,7 @@ sink_connected(void *sink)
     gs_loop_disarm(loop_of(c), &c->timer);
     gs_fsm_move(&c->fsm, CLIENT_TAKEN);
     c->idle_since_ms = loop_of(c)->now_ms;
-    pool_connected(c->pool, c, c->at);
+    pool_connected(c->pool, c, c->queue);
 }
 
 static void
@@ -360,7 +391,7 @@ sink_closed(void *sink)
 
     GS_ASSERT(gs_fsm_is(&c->fsm, CLIENT_CLOSING));
     GS_ASSERT(!gs_list_linked(&c->by_endpoint));
-    pool_conn_gone(c->pool, c->at);
+    pool_conn_gone(c->pool, c->queue);
     gs_loop_bury(loop_of(c), &c->grave, bury);
 }
 
@@ -373,22 +404,40 @@ on_connect_timer(struct gs_timer *t)
     connect_over(GS_CONTAINER(t, struct client_conn, timer), REASON_CONNECT_TIMEOUT);
 }
 
+static struct stream *
+open_stream(struct client_conn *c)
+{
+    struct worker *w = pool_worker(c->pool);
+    struct endpoint_state *at = c->queue->at;
+    char authority[GS_ADDR_TEXT];
+    struct mesh_target to = { .caller = c->queue->caller,
+                              .node = at->owner,
+                              .mesh = at->mesh,
+                              .service = gs_slice_str(at->service) };
+
+    if (!at->remote)
+        return stream_tcp_connect(w->loop, &at->addr, &sink_ops, c);
+    to.authority = gs_slice_str(gs_addr_text(&at->addr, authority));
+    return mesh_out_open(w->mesh_out, &to, &sink_ops, c);
+}
+
 struct client_conn *
-client_connect(struct pool *p, struct endpoint_state *at, const struct gs_addr *to)
+client_connect(struct pool *p, struct pool_queue *q)
 {
     struct client_conn *c = gs_zalloc(sizeof(*c));
     struct worker *w = pool_worker(p);
 
     c->request.ops = &request_ops;
     c->pool = p;
-    c->at = at;
+    c->queue = q;
+    c->mesh = q->at->remote;
     gs_list_init(&c->by_endpoint);
     gs_list_init(&c->by_age);
     gs_list_init(&c->grave.link);
     gs_timer_init(&c->timer, on_connect_timer);
     gs_fsm_init(&c->fsm, &client_fsm, CLIENT_CONNECTING);
     h1_init(&c->codec, H1_ANSWERS, w->h1, &codec_ops, c);
-    c->stream = stream_tcp_connect(w->loop, to, &sink_ops, c);
+    c->stream = open_stream(c);
     if (!c->stream) {
         h1_fini(&c->codec);
         gs_free(c);
@@ -434,7 +483,7 @@ client_idle_since_ms(const struct client_conn *c)
 bool
 client_stale(struct client_conn *c)
 {
-    return stream_tcp_stale(c->stream);
+    return stream_stale(c->stream);
 }
 
 bool
@@ -455,8 +504,8 @@ client_park(struct client_conn *c)
     gs_fsm_move(&c->fsm, CLIENT_IDLE);
 }
 
-struct endpoint_state *
-client_endpoint(const struct client_conn *c)
+struct pool_queue *
+client_queue(const struct client_conn *c)
 {
-    return c->at;
+    return c->queue;
 }

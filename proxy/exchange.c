@@ -16,6 +16,7 @@
 #include <gossamer/alloc.h>
 #include <gossamer/fsm.h>
 
+#include "proxy/mesh.h"
 #include "proxy/pool.h"
 
 enum exchange_state { X_WAITING, X_SENT, X_ANSWERED, X_REFUSED, X_DONE, X_STATES };
@@ -39,6 +40,7 @@ struct attempt {
     uint64_t begun_ns;
     struct inbound_call inbound;
     bool reused; /* the connection had carried another exchange */
+    bool mesh;   /* a node of ours answers, and says what became of the request */
 };
 
 struct exchange {
@@ -96,8 +98,8 @@ exchange_check(const struct exchange *x)
     bool waiting = gs_fsm_is(&x->fsm, X_WAITING);
     bool sent = gs_fsm_is(&x->fsm, X_SENT);
 
-    GS_ASSERT(!waiting || x->attempt.waiter.at); /* it waits for somebody */
-    GS_ASSERT(waiting || !x->attempt.waiter.at);
+    GS_ASSERT(!waiting || x->attempt.waiter.queue); /* it waits for somebody */
+    GS_ASSERT(waiting || !x->attempt.waiter.queue);
     GS_ASSERT(!sent || x->attempt.upstream);
     GS_ASSERT(!(waiting || sent) || x->root); /* a retry needs the root it was routed by */
     GS_ASSERT(!(waiting || sent) || x->attempt.slot);
@@ -216,10 +218,24 @@ exchange_abandon(struct exchange *x, enum reason r)
 
 /* ---- answers of our own ---- */
 
+/* What another node is told of a request that we answer ourselves. */
+static const char *
+outcome_of(const struct exchange *x, enum reason r)
+{
+    if (!x->route.inbound)
+        return NULL;
+    if (!gs_fsm_is(&x->fsm, X_SENT))
+        return mux_outcome_text(OUTCOME_NOT_PROCESSED);
+    if (r == REASON_UPSTREAM_HEAD || r == REASON_UPSTREAM_HEAD_LARGE ||
+        r == REASON_UPSTREAM_FRAMING || r == REASON_UPSTREAM_UPGRADE)
+        return mux_outcome_text(OUTCOME_PROCESSED); /* it was answered, if badly */
+    return mux_outcome_text(OUTCOME_UNKNOWN);
+}
+
 static void
 exchange_answer(struct exchange *x, enum reason r, const char *details)
 {
-    struct head asked = { .is_head = x->is_head };
+    const char *outcome = outcome_of(x, r);
 
     GS_ASSERT(!gs_fsm_is(&x->fsm, X_ANSWERED));
     attempt_cancel(x, r);
@@ -232,7 +248,11 @@ exchange_answer(struct exchange *x, enum reason r, const char *details)
         x->request_over = true;
         x->answer->ops->reset(x->answer, REASON_NONE); /* the body is not wanted */
     }
-    server_answer_reason(x->answer, &asked, r, details);
+    answer_own(x->answer, &(struct own_answer){ .reason = r,
+                                                .details = details,
+                                                .via = "gossamer",
+                                                .outcome = outcome,
+                                                .to_head = x->is_head });
     x->answer_over = true;
     maybe_done(x);
 }
@@ -256,6 +276,14 @@ answer_failed(struct exchange *x, enum reason r)
 
 /* ---- attempts ---- */
 
+/* May this request be sent again after it was sent? Any may, if a node of ours says that it was
+ * not processed. */
+static bool
+may_repeat(const struct exchange *x)
+{
+    return x->idempotent || x->attempt.mesh;
+}
+
 static void
 send_body(struct exchange *x)
 {
@@ -267,7 +295,7 @@ send_body(struct exchange *x)
         up->ops->trailers(up, x->trailers);
     if (x->request_over)
         up->ops->end(up);
-    if ((!x->idempotent && x->body.len > 0) || x->body.len > REPLAY_BYTES_MAX) {
+    if ((!may_repeat(x) && x->body.len > 0) || x->body.len > REPLAY_BYTES_MAX) {
         gs_buf_fini(&x->body); /* it will not be sent again */
         x->body_whole = false;
     }
@@ -280,6 +308,7 @@ attempt_send(struct exchange *x, struct client_conn *conn)
 
     gs_fsm_move(&x->fsm, X_SENT);
     x->attempt.reused = client_reused(conn);
+    x->attempt.mesh = client_is_mesh(conn);
     x->attempt.upstream = client_send(conn, x->head_bytes, &what, &x->reply);
     send_body(x);
     /* The client may have been held back while nobody took its body. */
@@ -297,7 +326,18 @@ replayable(const struct exchange *x)
 static bool
 other_endpoint(const struct exchange *x)
 {
-    return x->route.subset->count > x->attempts;
+    return !x->route.only && x->route.subset->count > x->attempts;
+}
+
+static bool
+retry_elsewhere(struct exchange *x)
+{
+    if (!replayable(x) || x->attempts >= ATTEMPTS_MAX || !other_endpoint(x) ||
+        !retry_spend(x->worker, x->service_id))
+        return false;
+    if (x->cell)
+        stat_add(&x->cell->retries, 1);
+    return true;
 }
 
 /* The attempt failed before any byte of an answer. */
@@ -321,14 +361,10 @@ attempt_failed(struct exchange *x, enum reason r)
         attempt_start(x, true);
         return;
     }
-    if (x->attempts >= ATTEMPTS_MAX || !other_endpoint(x) ||
-        !retry_spend(x->worker, x->service_id)) {
+    if (retry_elsewhere(x))
+        attempt_start(x, false);
+    else
         answer_failed(x, r);
-        return;
-    }
-    if (x->cell)
-        stat_add(&x->cell->retries, 1);
-    attempt_start(x, false);
 }
 
 static void
@@ -350,7 +386,7 @@ attempt_enter(struct exchange *x, const struct endpoint *e)
 
     a->endpoint = e;
     a->upstream = NULL;
-    a->reused = false;
+    a->reused = a->mesh = false;
     a->begun_ns = x->worker->loop->now_ns;
     a->slot = slots_at(x->root->slots, e->slot);
     atomic_fetch_add_explicit(&a->slot->active, 1, memory_order_relaxed);
@@ -361,8 +397,9 @@ static void
 attempt_start(struct exchange *x, bool fresh)
 {
     const struct endpoint *e =
-        fresh ? x->attempt.endpoint
-              : balance_pick(x->worker, x->route.subset, x->tried, x->attempts);
+        fresh           ? x->attempt.endpoint
+        : x->route.only ? x->route.only
+                        : balance_pick(x->worker, x->route.subset, x->tried, x->attempts);
     struct client_conn *conn = NULL;
     enum reason r = REASON_NONE;
     gs_err err;
@@ -376,13 +413,13 @@ attempt_start(struct exchange *x, bool fresh)
     if (!fresh)
         x->tried[x->attempts++] = e->slot;
     attempt_enter(x, e);
-    if (e->local)
+    if (e->local && !x->route.inbound)
         r = inbound_open(&x->attempt.inbound, x->worker, x->route.target, x->route.subset, e);
     if (r != REASON_NONE) {
         answer_failed(x, r);
         return;
     }
-    err = pool_acquire(x->worker->pool, e, fresh, &x->attempt.waiter, &conn);
+    err = pool_acquire(x->worker->pool, e, x->route.caller, fresh, &x->attempt.waiter, &conn);
     if (err == GS_E_OK)
         attempt_send(x, conn);
     else if (err != GS_E_AGAIN)
@@ -425,7 +462,7 @@ request_data(struct side *to, struct gs_slice bytes)
         keep_body(x, bytes);
         return;
     case X_SENT:
-        if (x->idempotent)
+        if (may_repeat(x))
             keep_body(x, bytes);
         else
             x->body_whole = false;
@@ -509,6 +546,19 @@ static const struct side_ops request_ops = { request_head,  request_data,  reque
 
 /* ---- the answer, from the client connection ---- */
 
+/* The other node answered in the instance's place, having passed nothing on: any request may go
+ * elsewhere then. What it says of the request itself (400, 403, 429, ...) would be said again. */
+static bool
+not_processed(const struct exchange *x, const struct head *h)
+{
+    const struct field *f;
+
+    if (!x->attempt.mesh || (h->status < 500 && h->status != 421))
+        return false;
+    f = head_find(h, GS_SLICE("gossamer-outcome"));
+    return f && mux_outcome_parse(f->value) == OUTCOME_NOT_PROCESSED;
+}
+
 static void
 reply_head(struct side *to, struct head *h)
 {
@@ -516,6 +566,14 @@ reply_head(struct side *to, struct head *h)
     struct worker *w = x->worker;
 
     GS_ASSERT(gs_fsm_is(&x->fsm, X_SENT));
+    if (not_processed(x, h)) {
+        balance_failed(w, x->attempt.endpoint);
+        if (retry_elsewhere(x)) {
+            attempt_cancel(x, REASON_PEER_REFUSED);
+            attempt_start(x, false);
+            return;
+        }
+    }
     if (h->status < 200) {
         x->interim_sent = true;
         x->answer->ops->head(x->answer, h);
@@ -734,10 +792,12 @@ exchange_begin(struct worker *w, struct side *answer, struct head *h,
     x->service_id = route->service->id;
     x->root = w->root;
     snapshot_pin(x->root, w->index);
-    count_in(x, route->subset->stat_out);
-    retry_earn(w, x->service_id);
+    count_in(x, route->inbound ? route->subset->stat_in : route->subset->stat_out);
+    if (!route->inbound)
+        retry_earn(w, x->service_id);
     write_head(x, h);
-    start_timer(x);
+    if (!route->inbound) /* the node that asked has its own */
+        start_timer(x);
     attempt_start(x, false);
     exchange_check(x);
     return &x->request;
@@ -749,8 +809,10 @@ exchange_refuse(struct worker *w, struct side *answer, struct head *h,
 {
     struct exchange *x = exchange_new(w, answer, h);
 
+    x->route.inbound = route->inbound;
     if (route->service)
-        count_in(x, route->service->subsets[SUBSET_ALL].stat_out);
+        count_in(x, route->inbound ? route->service->subsets[SUBSET_ALL].stat_in
+                                   : route->service->subsets[SUBSET_ALL].stat_out);
     exchange_answer(x, r, details);
     return &x->request;
 }

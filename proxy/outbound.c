@@ -86,8 +86,9 @@ follow_policy(struct worker *w, const struct head *h, struct decision *d)
 struct side *
 outbound_begin(struct http_handler *handler, struct side *answer, struct head *h)
 {
-    struct worker *w = (struct worker *)(void *)handler;
-    struct decision d = { .refused = REASON_NONE };
+    struct door *door = GS_CONTAINER(handler, struct door, handler);
+    struct worker *w = door->worker;
+    struct decision d = { .route.caller = door->caller, .refused = REASON_NONE };
 
     find_service(w, h, &d);
     if (d.refused == REASON_NONE)

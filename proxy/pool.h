@@ -9,7 +9,7 @@ struct client_conn;
 /* Who waits for a connection. ready is called once from the loop: conn, or NULL and why. */
 struct pool_waiter {
     struct gs_list link;
-    struct endpoint_state *at; /* NULL: not waiting */
+    struct pool_queue *queue; /* NULL: not waiting */
     void (*ready)(struct pool_waiter *w, struct client_conn *conn, enum reason why);
 };
 
@@ -19,9 +19,13 @@ void pool_close(struct pool *p); /* idle ones close now, busy ones when released
 bool pool_empty(const struct pool *p);
 void pool_check(struct pool *p); /* invariants; aborts */
 
-/* A connection to the endpoint. GS_E_OK with *out: an idle one, yours now. GS_E_AGAIN: waiter will
- * be told. GS_E_LIMIT: too many wait or connect. fresh: do not take an idle one. */
-gs_err pool_acquire(struct pool *p, const struct endpoint *e, bool fresh,
+/* Close what is idle on mesh connections that take no more requests. */
+void pool_drop_stale_streams(struct pool *p);
+
+/* A connection to the endpoint, for that caller. GS_E_OK with *out: an idle one, yours now.
+ * GS_E_AGAIN: waiter will be told. GS_E_LIMIT: too many wait or connect. fresh: do not take an
+ * idle one. */
+gs_err pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, bool fresh,
                     struct pool_waiter *waiter, struct client_conn **out);
 void pool_cancel(struct pool *p, struct pool_waiter *waiter); /* not waiting is fine */
 
@@ -34,16 +38,16 @@ struct client_request {
 struct side *client_send(struct client_conn *c, struct gs_slice head,
                          const struct client_request *what, struct side *reply);
 bool client_reused(const struct client_conn *c);
+bool client_is_mesh(const struct client_conn *c); /* its far end is a node of ours */
 
 /* client.c, towards the pool */
-struct client_conn *client_connect(struct pool *p, struct endpoint_state *at,
-                                   const struct gs_addr *to);
+struct client_conn *client_connect(struct pool *p, struct pool_queue *q);
 void client_close(struct client_conn *c);
 struct gs_list *client_by_endpoint(struct client_conn *c);
 struct gs_list *client_by_age(struct client_conn *c);
 struct client_conn *client_from_endpoint(struct gs_list *link);
 struct client_conn *client_from_age(struct gs_list *link);
-struct endpoint_state *client_endpoint(const struct client_conn *c);
+struct pool_queue *client_queue(const struct client_conn *c);
 uint64_t client_idle_since_ms(const struct client_conn *c);
 bool client_stale(struct client_conn *c);
 bool client_doubtful(const struct client_conn *c); /* look before reuse, however soon */
@@ -52,8 +56,8 @@ void client_park(struct client_conn *c);           /* taken -> idle */
 
 /* pool.c, called by client.c */
 struct worker *pool_worker(const struct pool *p);
-void pool_connected(struct pool *p, struct client_conn *c, struct endpoint_state *at);
-void pool_connect_failed(struct pool *p, struct endpoint_state *at, enum reason why);
-void pool_released(struct pool *p, struct client_conn *c, struct endpoint_state *at);
-void pool_idle_gone(struct pool *p, struct client_conn *c, struct endpoint_state *at);
-void pool_conn_gone(struct pool *p, struct endpoint_state *at); /* freed: counts it out */
+void pool_connected(struct pool *p, struct client_conn *c, struct pool_queue *q);
+void pool_connect_failed(struct pool *p, struct pool_queue *q, enum reason why);
+void pool_released(struct pool *p, struct client_conn *c, struct pool_queue *q);
+void pool_idle_gone(struct pool *p, struct client_conn *c, struct pool_queue *q);
+void pool_conn_gone(struct pool *p, struct pool_queue *q); /* freed: counts it out */

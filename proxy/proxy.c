@@ -7,11 +7,16 @@
 
 #include <gossamer/alloc.h>
 
+#include "proxy/mesh.h"
 #include "proxy/worker.h"
 
 struct proxy {
     struct proxy_options opts;
-    struct gs_addr outbound;
+    struct gs_addr *outbound; /* by caller */
+    struct gs_addr inbound;
+    int *fds; /* listening sockets: caller by caller, one per worker; then the mesh's */
+    _Atomic int standing;
+    _Atomic uint32_t mesh_connections;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     _Atomic uint32_t running;
@@ -22,29 +27,74 @@ struct proxy {
 };
 
 /* One listening socket per worker. The first is bound alone: two processes of one user with
- * SO_REUSEPORT would share the port silently. */
+ * SO_REUSEPORT would share the port silently. fds: -1 where there is none. */
 static gs_err
-bind_all(struct proxy *p, int fds[], struct gs_why *why)
+bind_shared(const struct gs_addr *addr, uint32_t n, int fds[], struct gs_addr *bound,
+            struct gs_why *why)
 {
-    uint32_t n = p->opts.workers;
     gs_err e;
 
-    fds[0] = gs_listen_tcp(&p->opts.outbound, false, why);
+    fds[0] = gs_listen_tcp(addr, false, why);
     if (fds[0] < 0)
         return GS_E_IN_USE;
-    e = gs_listen_addr(fds[0], &p->outbound);
+    e = gs_listen_addr(fds[0], bound);
     if (e != GS_E_OK || n == 1)
         return e;
     close(fds[0]);
+    fds[0] = -1;
     for (uint32_t i = 0; i < n; i++) {
-        fds[i] = gs_listen_tcp(&p->outbound, true, why);
-        if (fds[i] < 0) {
-            while (i > 0)
-                close(fds[--i]);
+        fds[i] = gs_listen_tcp(bound, true, why);
+        if (fds[i] < 0)
             return GS_E_IN_USE;
-        }
     }
     return GS_E_OK;
+}
+
+static uint32_t
+fd_count(const struct proxy *p)
+{
+    return p->opts.caller_count * p->opts.workers + 1;
+}
+
+static gs_err
+bind_all(struct proxy *p, struct gs_why *why)
+{
+    const struct proxy_options *o = &p->opts;
+    uint32_t last = fd_count(p) - 1;
+    gs_err e = GS_E_OK;
+
+    for (uint32_t i = 0; i <= last; i++)
+        p->fds[i] = -1;
+    for (uint32_t i = 0; i < o->caller_count && e == GS_E_OK; i++)
+        e = bind_shared(&o->callers[i].outbound, o->workers, &p->fds[i * o->workers],
+                        &p->outbound[i], why);
+    if (e == GS_E_OK && o->inbound.family != 0)
+        e = bind_shared(&o->inbound, 1, &p->fds[last], &p->inbound, why);
+    for (uint32_t i = 0; i <= last && e != GS_E_OK; i++) {
+        if (p->fds[i] >= 0)
+            close(p->fds[i]);
+    }
+    return e;
+}
+
+static void
+start_worker(struct proxy *p, uint32_t index)
+{
+    const struct proxy_options *o = &p->opts;
+    int *mine = gs_calloc(o->caller_count, sizeof(*mine));
+
+    for (uint32_t i = 0; i < o->caller_count; i++)
+        mine[i] = p->fds[i * o->workers + index];
+    p->workers[index] = worker_new(p, o, index, mine, index == 0 ? p->fds[fd_count(p) - 1] : -1);
+    gs_free(mine);
+}
+
+static void
+free_parts(struct proxy *p)
+{
+    gs_free(p->outbound);
+    gs_free(p->fds);
+    gs_free(p);
 }
 
 static void *
@@ -71,20 +121,23 @@ gs_err
 proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *why)
 {
     struct proxy *p = gs_zalloc(sizeof(*p));
-    int fds[WORKERS_MAX];
     gs_err e;
 
+    GS_ASSERT(o->caller_count > 0);
     GS_ASSERT(o->workers > 0);
     GS_ASSERT(o->workers <= WORKERS_MAX);
     GS_ASSERT(!o->shared || o->workers == 1);
     p->opts = *o;
-    e = bind_all(p, fds, why);
+    p->outbound = gs_calloc(o->caller_count, sizeof(*p->outbound));
+    p->fds = gs_calloc(fd_count(p), sizeof(*p->fds));
+    atomic_store(&p->standing, o->standing);
+    e = bind_all(p, why);
     if (e != GS_E_OK) {
-        gs_free(p);
+        free_parts(p);
         return e;
     }
     for (uint32_t i = 0; i < o->workers; i++)
-        p->workers[i] = worker_new(p, &p->opts, i, fds[i]);
+        start_worker(p, i);
     atomic_store(&p->running, o->workers);
     snapshot_hub_on_publish(o->hub, wake_worker, p);
     for (uint32_t i = 0; i < o->workers && !o->shared; i++)
@@ -94,9 +147,59 @@ proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *wh
 }
 
 struct gs_addr
-proxy_outbound_addr(const struct proxy *p)
+proxy_outbound_addr(const struct proxy *p, uint32_t caller)
 {
-    return p->outbound;
+    GS_ASSERT(caller < p->opts.caller_count);
+    return p->outbound[caller];
+}
+
+struct gs_addr
+proxy_inbound_addr(const struct proxy *p)
+{
+    return p->inbound;
+}
+
+void
+proxy_set_standing(struct proxy *p, enum proxy_standing s)
+{
+    atomic_store_explicit(&p->standing, s, memory_order_release);
+}
+
+enum proxy_standing
+proxy_standing_now(const struct proxy *p)
+{
+    return (enum proxy_standing)atomic_load_explicit(&p->standing, memory_order_acquire);
+}
+
+struct worker *
+proxy_worker(const struct proxy *p, uint32_t index)
+{
+    GS_ASSERT(index < p->opts.workers);
+    return p->workers[index];
+}
+
+bool
+proxy_mesh_take(struct proxy *p)
+{
+    if (atomic_fetch_add_explicit(&p->mesh_connections, 1, memory_order_relaxed) <
+        MUX_CONNECTIONS_MAX)
+        return true;
+    proxy_mesh_give(p);
+    return false;
+}
+
+void
+proxy_mesh_replace(struct proxy *p)
+{
+    atomic_fetch_add_explicit(&p->mesh_connections, 1, memory_order_relaxed);
+}
+
+void
+proxy_mesh_give(struct proxy *p)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&p->mesh_connections, 1, memory_order_relaxed);
+
+    GS_ASSERT(before > 0);
 }
 
 void
@@ -124,7 +227,14 @@ proxy_drain(struct proxy *p, struct gs_loop *loop, void (*done)(void *arg), void
     p->done_arg = arg;
     p->done_wake = gs_wake_new(loop, on_all_stopped, p);
     snapshot_hub_on_publish(p->opts.hub, NULL, NULL);
-    for (uint32_t i = 0; i < p->opts.workers; i++)
+    worker_drain(p->workers[0]);
+}
+
+/* The first worker hands connections to the others, so it stops listening before they stop. */
+void
+proxy_drain_others(struct proxy *p)
+{
+    for (uint32_t i = 1; i < p->opts.workers; i++)
         worker_drain(p->workers[i]);
 }
 
@@ -139,7 +249,7 @@ proxy_free(struct proxy *p)
             pthread_join(p->threads[i], NULL);
         worker_free(p->workers[i]);
     }
-    gs_free(p);
+    free_parts(p);
 }
 
 /* ---- figures ---- */
@@ -175,6 +285,13 @@ add_counters(struct proxy_counters *out, const struct worker_counters *c)
     out->retries += read_counter(&c->retries);
     out->retries_denied += read_counter(&c->retries_denied);
     out->queued_bytes += read_counter(&c->queued_bytes);
+    out->mesh_connects += read_counter(&c->mesh_connects);
+    out->mesh_accepted += read_counter(&c->mesh_accepted);
+    out->mesh_refused += read_counter(&c->mesh_refused);
+    out->mesh_open += read_counter(&c->mesh_open);
+    out->mesh_streams += read_counter(&c->mesh_streams);
+    out->mesh_misdirected += read_counter(&c->mesh_misdirected);
+    out->mesh_closed_standing += read_counter(&c->mesh_closed_standing);
     for (unsigned r = 0; r < REASON_COUNT; r++)
         out->refused[r] += read_counter(&c->refused[r]);
     if (read_counter(&c->loop_lag_us) > out->loop_lag_us)

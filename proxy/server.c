@@ -225,94 +225,6 @@ static const struct h1_sink_ops codec_ops = { on_head, on_data, on_trailers, on_
 
 /* ---- answers of our own ---- */
 
-static void
-put_quoted(struct gs_buf *out, const char *s)
-{
-    for (; *s; s++) { /* an RFC 8941 string: printable ASCII, two escapes */
-        if (*s == '"' || *s == '\\')
-            gs_buf_put(out, "\\", 1);
-        if (*s >= 0x20 && *s < 0x7f)
-            gs_buf_put(out, s, 1);
-    }
-}
-
-static const char *
-phrase_of(unsigned status)
-{
-    switch (status) {
-    case 400:
-        return "Bad Request";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 408:
-        return "Request Timeout";
-    case 413:
-        return "Content Too Large";
-    case 414:
-        return "URI Too Long";
-    case 421:
-        return "Misdirected Request";
-    case 429:
-        return "Too Many Requests";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 500:
-        return "Internal Server Error";
-    case 501:
-        return "Not Implemented";
-    case 502:
-        return "Bad Gateway";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return "Refused";
-    }
-}
-
-void
-server_answer_reason(struct side *answer, const struct head *request, enum reason r,
-                     const char *details)
-{
-    struct server_conn *c = conn_of(answer);
-    const struct reason_info *info = reason_info(r);
-    struct field fields[2] = { 0 };
-    struct head h = { .status = info->status, .framing = FRAMING_LENGTH, .has_length = true };
-    struct gs_buf status;
-    struct gs_buf text;
-    bool is_head = request && request->is_head;
-
-    GS_ASSERT(info->status > 0);
-    gs_buf_init(&status, 1024);
-    gs_buf_init(&text, 1024);
-    gs_buf_printf(&text, "%s: %s%s%s\n", c->opts->via, info->text, details ? ": " : "",
-                  details ? details : "");
-    gs_buf_printf(&status, "%s; error=%s; details=\"%s ", c->opts->via, info->error, info->flag);
-    put_quoted(&status, details ? details : info->text);
-    gs_buf_put_str(&status, "\"");
-    fields[0].name = GS_SLICE("proxy-status");
-    fields[0].value = gs_buf_slice(&status);
-    fields[1].name = GS_SLICE("content-type");
-    fields[1].value = GS_SLICE("text/plain; charset=utf-8");
-    h.fields = fields;
-    h.count = 2;
-    h.length = text.len;
-    h.phrase = gs_slice_str(phrase_of(info->status));
-    if (is_head)
-        h.framing = FRAMING_NONE;
-    answer->ops->head(answer, &h);
-    if (!is_head)
-        answer->ops->data(answer, gs_buf_slice(&text));
-    answer->ops->end(answer);
-    gs_buf_fini(&status);
-    gs_buf_fini(&text);
-}
-
 /* The bytes are no request: say which rule they broke, and close. */
 static void
 conn_refuse(struct server_conn *c, enum reason r, const char *details)
@@ -324,7 +236,10 @@ conn_refuse(struct server_conn *c, enum reason r, const char *details)
     c->keep = false;
     c->minor = 1;
     c->answer_state = ANSWER_AWAITED;
-    server_answer_reason(&c->answer, NULL, r, details);
+    answer_own(&c->answer, &(struct own_answer){ .reason = r,
+                                                 .details = details,
+                                                 .via = c->opts->via,
+                                                 .outcome = c->opts->refused_outcome });
     conn_linger(c);
 }
 
@@ -664,20 +579,14 @@ on_timer(struct gs_timer *t)
 
 /* ---- life ---- */
 
-struct server_conn *
-server_accept(struct gs_loop *loop, int fd, const struct http_server_options *opts,
-              struct gs_list *conns)
+static struct server_conn *
+conn_new(struct gs_loop *loop, const struct http_server_options *opts, struct gs_list *conns)
 {
     struct server_conn *c = gs_zalloc(sizeof(*c));
 
     c->answer.ops = &answer_ops;
     c->loop = loop;
     c->opts = opts;
-    c->stream = stream_tcp_accept(loop, fd, &sink_ops, c);
-    if (!c->stream) {
-        gs_free(c);
-        return NULL;
-    }
     gs_fsm_init(&c->fsm, &conn_fsm, CONN_IDLE);
     gs_timer_init(&c->timer, on_timer);
     gs_defer_init(&c->next, feed_rest);
@@ -689,13 +598,41 @@ server_accept(struct gs_loop *loop, int fd, const struct http_server_options *op
     return c;
 }
 
+struct server_conn *
+server_accept(struct gs_loop *loop, int fd, const struct http_server_options *opts,
+              struct gs_list *conns)
+{
+    struct server_conn *c = conn_new(loop, opts, conns);
+
+    c->stream = stream_tcp_accept(loop, fd, &sink_ops, c);
+    if (c->stream)
+        return c;
+    gs_list_remove(&c->link);
+    gs_loop_disarm(loop, &c->timer);
+    h1_fini(&c->codec);
+    gs_free(c);
+    return NULL;
+}
+
+struct server_conn *
+server_serve(struct stream *s, const struct http_server_options *opts, struct gs_list *conns)
+{
+    struct server_conn *c = conn_new(s->loop, opts, conns);
+
+    c->stream = s;
+    stream_attach(s, &sink_ops, c);
+    return c;
+}
+
 void
 server_conn_drain(struct gs_list *link)
 {
     struct server_conn *c = GS_LIST_ENTRY(link, struct server_conn, link);
 
     c->draining = true;
-    if (!gs_fsm_is(&c->fsm, CONN_IDLE) || c->rest.len > 0 || stream_tcp_stale(c->stream))
+    if (c->opts->client_drains)
+        return;
+    if (!gs_fsm_is(&c->fsm, CONN_IDLE) || c->rest.len > 0 || stream_stale(c->stream))
         return; /* its next request has come already and is served as the last */
     if (c->stream->queue.bytes > 0)
         conn_linger(c); /* an answer is still going out */

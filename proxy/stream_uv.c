@@ -258,6 +258,19 @@ tcp_abort(struct stream *s)
     tcp_close(s);
 }
 
+static bool
+tcp_stale(struct stream *s)
+{
+    struct tcp *t = tcp_of(s);
+    char c;
+    ssize_t n;
+
+    if (t->broken || t->eof)
+        return true;
+    n = recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n >= 0 || errno != EAGAIN;
+}
+
 static const struct stream_ops tcp_ops = {
     .write = tcp_write,
     .flush = tcp_flush,
@@ -265,6 +278,7 @@ static const struct stream_ops tcp_ops = {
     .resume = tcp_resume,
     .close = tcp_close,
     .abort = tcp_abort,
+    .stale = tcp_stale,
 };
 
 static void
@@ -468,15 +482,20 @@ stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to,
     return &t->base;
 }
 
-bool
-stream_tcp_stale(struct stream *s)
+void
+stream_tcp_watch_peer(struct stream *s)
 {
-    struct tcp *t = tcp_of(s);
-    char c;
-    ssize_t n;
+    int fd = tcp_of(s)->fd;
+    int on = 1;
+    int idle_s = STREAM_DEAD_MS / 2000;
+    int every_s = STREAM_DEAD_MS / 8000;
+    int probes = 4;
+    unsigned unacknowledged_ms = STREAM_DEAD_MS;
 
-    if (t->broken || t->eof)
-        return true;
-    n = recv(t->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n >= 0 || errno != EAGAIN;
+    /* Advice to the kernel; on a socket of another kind it fails, which is fine. */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
 }

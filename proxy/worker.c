@@ -1,8 +1,9 @@
-/* worker.c - one worker: its loop, its listener, the snapshot it routes by, and its drain.
+/* worker.c - one worker: its loop, its listeners, the snapshot it routes by, and its drain.
  *
- *   publish ─▶ wake ─▶ adopt (between two turns)          drain ─▶ accept what waits, close the
- *   listener ─▶ server_accept ─▶ outbound_begin           listener, let exchanges finish, then
- *                                                          stop once nothing is open */
+ *   publish ─▶ wake ─▶ adopt (between two turns)       drain ─▶ accept what waits, close the
+ *   door ─▶ server_accept ─▶ outbound_begin            listeners, GOAWAY to other nodes, let
+ *   mesh listener ─▶ mesh_in of the least loaded       exchanges finish, close what is kept, then
+ *                                                      stop once nothing is open */
 #include "proxy/worker.h"
 
 #include <inttypes.h>
@@ -11,9 +12,18 @@
 #include <gossamer/alloc.h>
 #include <gossamer/log.h>
 
+#include "proxy/mesh.h"
 #include "proxy/pool.h"
 
 /* ---- per-slot and per-service state ---- */
+
+static void
+check_unused(const struct pool_queue *q)
+{
+    /* The slot went to another endpoint; slots_reap saw to it that nothing of ours was left. */
+    GS_ASSERT(q->idle_count == 0);
+    GS_ASSERT(q->waiting == 0);
+}
 
 struct endpoint_state *
 worker_endpoint(struct worker *w, const struct endpoint *e)
@@ -24,19 +34,40 @@ worker_endpoint(struct worker *w, const struct endpoint *e)
         return at;
     if (!at) {
         at = gs_zalloc(sizeof(*at));
-        gs_list_init(&at->idle);
-        gs_list_init(&at->waiters);
+        pool_queue_init(&at->queue, at, 0);
         atomic_store_explicit(&w->endpoints[e->slot], at, memory_order_release);
     }
-    /* The slot went to another endpoint; slots_reap saw to it that nothing of ours was left. */
-    GS_ASSERT(at->idle_count == 0);
-    GS_ASSERT(at->waiting == 0);
+    check_unused(&at->queue);
+    GS_LIST_EACH(n, &at->queue.more)
+        check_unused(GS_LIST_ENTRY(n, struct pool_queue, more));
     at->generation = e->generation;
     at->slot = e->slot;
     at->addr = e->addr;
+    at->remote = !e->local;
+    at->owner = e->owner;
+    at->mesh = e->mesh;
+    gs_free(at->service);
+    at->service = NULL;
+    if (at->remote) {
+        at->service = gs_alloc(e->service.len + 1);
+        if (e->service.len > 0)
+            memcpy(at->service, e->service.ptr, e->service.len);
+        at->service[e->service.len] = '\0';
+    }
     at->ewma_ns = 0;
     at->ewma_at_ns = 0;
     return at;
+}
+
+static void
+endpoint_free(struct endpoint_state *at)
+{
+    if (!at)
+        return;
+    GS_LIST_EACH_SAFE(n, &at->queue.more)
+        gs_free(GS_LIST_ENTRY(n, struct pool_queue, more));
+    gs_free(at->service);
+    gs_free(at);
 }
 
 struct service_state *
@@ -55,7 +86,8 @@ worker_service(struct worker *w, uint32_t id)
 static void
 on_accepted(void *arg, int fd)
 {
-    struct worker *w = arg;
+    struct door *door = arg;
+    struct worker *w = door->worker;
 
     if (atomic_load_explicit(&w->counters.connections_open, memory_order_relaxed) >=
         CONNECTIONS_MAX) {
@@ -63,7 +95,7 @@ on_accepted(void *arg, int fd)
         close(fd);
         return;
     }
-    if (!server_accept(w->loop, fd, &w->server_opts, &w->conns))
+    if (!server_accept(w->loop, fd, &door->opts, &w->conns))
         return;
     counter_add(&w->counters.connections_total, 1);
     counter_add(&w->counters.connections_open, 1);
@@ -74,7 +106,19 @@ on_accepted(void *arg, int fd)
 static void
 on_shed(void *arg)
 {
-    counter_add(&((struct worker *)arg)->counters.connections_refused, 1);
+    counter_add(&((struct door *)arg)->worker->counters.connections_refused, 1);
+}
+
+static void
+on_mesh_accepted(void *arg, int fd)
+{
+    mesh_in_accepted(((struct worker *)arg)->mesh_in, fd);
+}
+
+static void
+on_mesh_shed(void *arg)
+{
+    counter_add(&((struct worker *)arg)->counters.mesh_refused, 1);
 }
 
 /* ---- drain ---- */
@@ -97,10 +141,13 @@ worker_stop(struct worker *w)
 void
 worker_conn_closed(struct worker *w)
 {
-    if (!w->draining || w->stopped || !gs_list_empty(&w->conns))
+    if (!w->draining || w->stopped || !gs_list_empty(&w->conns) || !gs_list_empty(&w->stream_conns))
         return;
     pool_close(w->pool);
-    if (pool_empty(w->pool))
+    if (!pool_empty(w->pool))
+        return;
+    mesh_out_close(w->mesh_out);
+    if (mesh_out_empty(w->mesh_out) && mesh_in_empty(w->mesh_in))
         worker_stop(w);
 }
 
@@ -113,6 +160,25 @@ on_drain_timer(struct gs_timer *t)
              atomic_load(&w->counters.connections_open));
     GS_LIST_EACH_SAFE(n, &w->conns)
         server_conn_abort(n);
+    GS_LIST_EACH_SAFE(n, &w->stream_conns)
+        server_conn_abort(n);
+    mesh_in_abort(w->mesh_in);
+    mesh_out_abort(w->mesh_out);
+}
+
+static void
+close_doors(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->opts->caller_count; i++) {
+        gs_listener_accept_waiting(w->doors[i].listener); /* the kernel has let them in already */
+        gs_listener_close(w->doors[i].listener);
+        w->doors[i].listener = NULL;
+    }
+    if (!w->mesh_listener)
+        return;
+    gs_listener_accept_waiting(w->mesh_listener);
+    gs_listener_close(w->mesh_listener);
+    w->mesh_listener = NULL;
 }
 
 static void
@@ -121,10 +187,13 @@ drain_start(struct worker *w)
     if (w->draining)
         return;
     w->draining = true;
-    gs_listener_accept_waiting(w->listener); /* the kernel has let them in already */
-    gs_listener_close(w->listener);
-    w->listener = NULL;
+    close_doors(w);
+    if (w->index == 0)
+        proxy_drain_others(w->proxy); /* nothing is handed to them from now on */
+    mesh_in_drain(w->mesh_in);
     GS_LIST_EACH_SAFE(n, &w->conns)
+        server_conn_drain(n);
+    GS_LIST_EACH_SAFE(n, &w->stream_conns)
         server_conn_drain(n);
     gs_loop_arm(w->loop, &w->drain_timer, w->opts->drain_ms ? w->opts->drain_ms : 1);
     worker_conn_closed(w);
@@ -145,6 +214,7 @@ on_wake(void *arg)
     if (w->stopped)
         return;
     w->root = snapshot_adopt(w->opts->hub, w->index);
+    mesh_in_take(w->mesh_in);
     if (atomic_load(&w->drain_asked))
         drain_start(w);
 }
@@ -154,13 +224,13 @@ on_wake(void *arg)
 static void
 on_refused(struct http_handler *h, enum reason r)
 {
-    counter_add(&((struct worker *)(void *)h)->counters.refused[r], 1);
+    counter_add(&GS_CONTAINER(h, struct door, handler)->worker->counters.refused[r], 1);
 }
 
 static void
 on_conn_closed(struct http_handler *h)
 {
-    struct worker *w = (struct worker *)(void *)h;
+    struct worker *w = GS_CONTAINER(h, struct door, handler)->worker;
 
     counter_sub(&w->counters.connections_open, 1);
     worker_conn_closed(w);
@@ -181,13 +251,36 @@ on_sample(struct gs_timer *t)
         gs_loop_arm(w->loop, &w->sample_timer, SAMPLE_MS);
 }
 
+static void
+open_doors(struct worker *w, const int *fds)
+{
+    const struct proxy_options *o = w->opts;
+
+    w->doors = gs_calloc(o->caller_count, sizeof(*w->doors));
+    for (uint32_t i = 0; i < o->caller_count; i++) {
+        struct door *d = &w->doors[i];
+
+        d->handler = (struct http_handler){ outbound_begin, on_refused, on_conn_closed };
+        d->worker = w;
+        d->caller = i;
+        d->opts = (struct http_server_options){ .handler = &d->handler,
+                                                .pool = w->h1,
+                                                .head_ms = o->head_ms,
+                                                .idle_ms = o->idle_ms,
+                                                .body_idle_ms = o->body_idle_ms,
+                                                .via = "gossamer" };
+        d->listener = gs_listener_new(w->loop, fds[i],
+                                      &(struct gs_listener_events){ on_accepted, on_shed, d });
+    }
+}
+
 struct worker *
-worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, int fd)
+worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, const int *fds,
+           int mesh_fd)
 {
     struct worker *w = gs_zalloc(sizeof(*w));
     static const char *const names[] = { "worker0", "worker1", "worker2", "worker3" };
 
-    w->handler = (struct http_handler){ outbound_begin, on_refused, on_conn_closed };
     w->proxy = p;
     w->opts = o;
     w->index = index;
@@ -196,22 +289,21 @@ worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, int f
                                       o->seed + index + 1);
     w->stats = stat_table_new();
     w->h1 = h1_pool_new();
-    w->server_opts = (struct http_server_options){ .handler = &w->handler,
-                                                   .pool = w->h1,
-                                                   .head_ms = o->head_ms,
-                                                   .idle_ms = o->idle_ms,
-                                                   .body_idle_ms = o->body_idle_ms,
-                                                   .via = "gossamer" };
     gs_list_init(&w->conns);
+    gs_list_init(&w->stream_conns);
     w->pool = pool_new(w);
+    w->mesh_out = mesh_out_new(w);
+    w->mesh_in = mesh_in_new(w);
     w->endpoints = gs_calloc(SLOTS_MAX, sizeof(*w->endpoints));
     w->services = gs_calloc(SERVICES_MAX, sizeof(struct service_state *));
     w->wake = gs_wake_new(w->loop, on_wake, w);
     gs_timer_init(&w->drain_timer, on_drain_timer);
     gs_timer_init(&w->sample_timer, on_sample);
     w->root = snapshot_adopt(o->hub, index);
-    w->listener =
-        gs_listener_new(w->loop, fd, &(struct gs_listener_events){ on_accepted, on_shed, w });
+    open_doors(w, fds);
+    if (mesh_fd >= 0)
+        w->mesh_listener = gs_listener_new(
+            w->loop, mesh_fd, &(struct gs_listener_events){ on_mesh_accepted, on_mesh_shed, w });
     return w;
 }
 
@@ -230,14 +322,17 @@ worker_free(struct worker *w)
     if (!w->opts->shared)
         gs_loop_free(w->loop);
     pool_free(w->pool);
+    mesh_out_free(w->mesh_out);
+    mesh_in_free(w->mesh_in);
     exchange_pool_free(w);
     h1_pool_free(w->h1);
     stat_table_free(w->stats);
     for (uint32_t i = 0; i < SLOTS_MAX; i++)
-        gs_free(atomic_load(&w->endpoints[i]));
+        endpoint_free(atomic_load(&w->endpoints[i]));
     for (uint32_t i = 0; i < SERVICES_MAX; i++)
         gs_free(w->services[i]);
     gs_free(w->endpoints);
     gs_free(w->services);
+    gs_free(w->doors);
     gs_free(w);
 }

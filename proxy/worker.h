@@ -7,7 +7,21 @@
 #include <gossamer/proxy.h>
 
 struct exchange;
+struct mesh_in;
+struct mesh_out;
 struct pool;
+struct endpoint_state;
+
+/* Connections to one endpoint for one caller (pool.c's). */
+struct pool_queue {
+    struct endpoint_state *at;
+    struct gs_list more;    /* the endpoint's queues of other callers */
+    struct gs_list idle;    /* client_conn.by_endpoint, most recently used first */
+    struct gs_list waiters; /* pool_waiter.link, first come first served */
+    uint32_t caller;        /* index of proxy_options.callers */
+    uint32_t idle_count, connecting, waiting;
+};
+void pool_queue_init(struct pool_queue *q, struct endpoint_state *at, uint32_t caller);
 
 /* What one worker knows of one slot. Kept over snapshots; dropped when the slot's generation
  * moved on. */
@@ -18,10 +32,11 @@ struct endpoint_state {
     double ewma_ns; /* peak EWMA of the time to an answer's head */
     uint64_t ewma_at_ns;
     _Atomic uint64_t ewma_us; /* the same, for readers */
-    /* pool.c's */
-    struct gs_list idle;    /* client_conn.by_endpoint, most recently used first */
-    struct gs_list waiters; /* pool_waiter.link, first come first served */
-    uint32_t idle_count, connecting, waiting;
+    bool remote;              /* reached through its node */
+    struct gs_id owner;
+    struct gs_addr mesh;
+    char *service;           /* "NS/NAME:PORT"; remote ones only */
+    struct pool_queue queue; /* of caller 0; the others' follow in its list */
 };
 
 /* What one worker knows of one service id. */
@@ -38,10 +53,20 @@ struct worker_counters { /* written by the worker, relaxed */
     _Atomic uint64_t refused[REASON_COUNT];
     _Atomic uint64_t exchanges_open, retries, retries_denied;
     _Atomic uint64_t queued_bytes, loop_lag_us;
+    _Atomic uint64_t mesh_connects, mesh_accepted, mesh_refused, mesh_open, mesh_streams;
+    _Atomic uint64_t mesh_misdirected, mesh_closed_standing;
+};
+
+/* Where one caller's applications come in. */
+struct door {
+    struct http_handler handler; /* first: begin() gets it */
+    struct worker *worker;
+    uint32_t caller;
+    struct http_server_options opts;
+    struct gs_listener *listener;
 };
 
 struct worker {
-    struct http_handler handler; /* first: begin() gets it */
     struct proxy *proxy;
     const struct proxy_options *opts;
     struct gs_loop *loop;
@@ -49,14 +74,17 @@ struct worker {
     struct snapshot *root; /* what it routes by in this turn */
     struct stat_table *stats;
     struct h1_pool *h1;
-    struct http_server_options server_opts;
-    struct gs_list conns; /* clients' */
+    struct door *doors;          /* one per caller */
+    struct gs_list conns;        /* clients' */
+    struct gs_list stream_conns; /* other nodes' streams to our instances */
     struct pool *pool;
+    struct mesh_out *mesh_out;
+    struct mesh_in *mesh_in;
     _Atomic(struct endpoint_state *) *endpoints; /* SLOTS_MAX, made on first use */
     struct service_state **services;             /* SERVICES_MAX, made on first use */
     struct exchange *free_exchanges;
     uint32_t free_exchange_count;
-    struct gs_listener *listener;
+    struct gs_listener *mesh_listener; /* of one worker; NULL for the others */
     struct gs_wake *wake;
     struct gs_timer drain_timer;
     struct gs_timer sample_timer;
@@ -78,7 +106,9 @@ counter_sub(_Atomic uint64_t *c, uint64_t n)
 }
 
 /* worker.c */
-struct worker *worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, int fd);
+/* fds: a listening socket for each caller; mesh_fd: for other nodes, -1 for all workers but one. */
+struct worker *worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index,
+                          const int *fds, int mesh_fd);
 void worker_run(struct worker *w);   /* until stopped; not with a shared loop */
 void worker_drain(struct worker *w); /* any thread */
 void worker_free(struct worker *w);
@@ -88,6 +118,9 @@ void worker_conn_closed(struct worker *w); /* draining may be over */
 
 /* proxy.c */
 void proxy_worker_stopped(struct proxy *p);
+void proxy_drain_others(struct proxy *p); /* the first worker takes no more connections */
+enum proxy_standing proxy_standing_now(const struct proxy *p);
+struct worker *proxy_worker(const struct proxy *p, uint32_t index);
 
 /* outbound.c: from our applications; http_handler.begin */
 struct side *outbound_begin(struct http_handler *handler, struct side *answer, struct head *h);
@@ -97,7 +130,10 @@ struct exchange_route {            /* where a request goes, as decided by outbou
     const struct service *service; /* whose policy it is under */
     const struct service *target;  /* whose endpoints are used */
     const struct subset *subset;
+    const struct endpoint *only; /* for another node: the very instance it asked for; or NULL */
+    uint32_t caller;
     uint64_t timeout_ms;
+    bool inbound; /* for another node, which retries and knows the outcome */
 };
 struct side *exchange_begin(struct worker *w, struct side *answer, struct head *h,
                             const struct exchange_route *route);

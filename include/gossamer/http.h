@@ -42,6 +42,8 @@ struct http_server_options {
     struct h1_pool *pool;
     uint64_t head_ms, idle_ms, body_idle_ms; /* 0: none */
     const char *via;                         /* name in Proxy-Status: "gossamer" */
+    const char *refused_outcome; /* told between nodes of what never became a request; or NULL */
+    bool client_drains;          /* idle connections are left to the client: it is told otherwise */
 };
 
 /* Serve HTTP/1.x on an accepted descriptor. Options are borrowed for the life of the connection.
@@ -49,8 +51,18 @@ struct http_server_options {
 struct server_conn;
 struct server_conn *server_accept(struct gs_loop *loop, int fd,
                                   const struct http_server_options *opts, struct gs_list *conns);
+/* The same on a stream that is there already; its events come here from now on. */
+struct server_conn *server_serve(struct stream *s, const struct http_server_options *opts,
+                                 struct gs_list *conns);
 void server_conn_drain(struct gs_list *link); /* close when idle, say so in the next answer */
 void server_conn_abort(struct gs_list *link);
-/* Make an answer of our own on this side: head, a short text body, end. details may be NULL. */
-void server_answer_reason(struct side *answer, const struct head *request, enum reason r,
-                          const char *details);
+
+struct own_answer {
+    enum reason reason;
+    const char *details; /* NULL: the reason's text says it all */
+    const char *via;     /* who says so */
+    const char *outcome; /* gossamer-outcome, between nodes only; else NULL */
+    bool to_head;        /* of a HEAD: no body */
+};
+/* Make an answer of our own on this side: head, a short text body, end (answer.c). */
+void answer_own(struct side *answer, const struct own_answer *a);

@@ -18,6 +18,7 @@
 #define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
 #define LINGER_MS 2000                /* how long unread input is drained after a refusal */
 #define LINGER_BYTES (1u << 20)       /* and how much of it */
+#define STREAM_DEAD_MS 16000          /* a silent peer's host is gone; gossip tells it in 8 s */
 
 /* ---- HTTP/1 heads (reference/reliability 3.4, B3) ---- */
 #define HEAD_BYTES_MAX (64 * 1024) /* whole head, 431 beyond */
@@ -45,6 +46,31 @@
 #define POOL_PEEK_AFTER_MS 2   /* idle longer than this: look for a FIN before reuse */
 #define POOL_WAITERS_MAX 4096  /* exchanges that wait for a connection, per worker */
 #define POOL_CONNECTS_MAX 1024 /* connects under way per endpoint and worker */
+
+/* ---- mesh transport ---- */
+#define MUX_STREAMS_MAX 256              /* of one connection; HTTP/2's advice is 100 at least */
+#define MUX_WINDOW_BYTES (64 * 1024)     /* of a stream at first: what a stalled one may hold */
+#define MUX_WINDOW_MAX (1u << 20)        /* of one whose reader keeps up: 80 Gbit/s over 100 us */
+#define MUX_CONNECTION_WINDOW (8u << 20) /* credited on receipt: it only covers the way */
+#define MUX_OUT_HIGH_BYTES (256 * 1024)  /* queued for a peer: no more frames are made */
+#define MUX_CONGESTED_MS 100             /* for so long: a second connection is opened */
+#define MUX_STALLED_MS 30000             /* a peer that reads nothing for so long is gone */
+#define MUX_STREAM_IDLE_MS 30000         /* a stream kept for the next request */
+#define MUX_IDLE_MS 60000                /* a connection after its last stream */
+#define MUX_SERVER_IDLE_MS 90000         /* the side that opened it has not closed it by now */
+#define MUX_CONNECTIONS_MAX 4096         /* of a process, both directions */
+#define MUX_HEADER_BYTES_MAX 8192        /* names and values of one stream; ours are below 1 KiB */
+#define MUX_HEADER_FIELDS_MAX 32
+#define MUX_SETTINGS_MAX 32        /* entries of one frame (CVE-2020-11080) */
+#define MUX_CONTINUATIONS_MAX 8    /* frames behind one HEADERS (CVE-2024-28182) */
+#define MUX_ACKS_MAX 256           /* unsent answers to PING and SETTINGS (CVE-2019-9512, -9515) */
+#define MUX_FRAMES_QUEUED_MAX 4096 /* unsent frames that carry no data */
+#define MUX_IDLE_FRAMES_BURST 2000 /* frames that carry nothing: PING, SETTINGS, empty DATA, ... */
+#define MUX_IDLE_FRAMES_PER_S 200  /* (CVE-2019-9512, -9515, -9518) */
+#define MUX_RESETS_BURST 20000     /* RST_STREAM (CVE-2023-44487): each of our clients that */
+#define MUX_RESETS_PER_S 5000      /* leaves early makes one, so a low cap would cut others */
+#define MESH_SWEEP_MS 1000         /* looks for idle and stalled connections */
+#define MESH_HANDED_MAX 256        /* accepted and not yet taken by another worker */
 
 /* ---- snapshot ---- */
 #define WORKERS_MAX 64

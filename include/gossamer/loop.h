@@ -17,6 +17,13 @@ struct gs_defer {
     void (*run)(struct gs_defer *d);
 };
 
+/* A call at the end of this turn, once everything else of it is done: what one turn produces for a
+ * peer leaves as one write. Re-posting a posted one changes nothing. */
+struct gs_turn_end {
+    struct gs_list link;
+    void (*run)(struct gs_turn_end *t);
+};
+
 /* An object that ended in this turn: freed after everything that may still point to it has run. */
 struct gs_grave {
     struct gs_list link;
@@ -34,6 +41,7 @@ struct gs_loop {
     struct gs_list defers;
     struct gs_list graves;
     struct gs_list dirty; /* streams with output that waits for the end of the event */
+    struct gs_list turn_ends;
     struct gs_rng rng;
     uint64_t lag_max_us; /* longest time between being due and running, this minute */
     const char *name;    /* "worker0": for metrics and logs */
@@ -56,6 +64,9 @@ void gs_loop_flush(struct gs_loop *l);
 void gs_defer_init(struct gs_defer *d, void (*run)(struct gs_defer *d));
 void gs_loop_defer(struct gs_loop *l, struct gs_defer *d);
 void gs_defer_cancel(struct gs_defer *d);
+void gs_turn_end_init(struct gs_turn_end *t, void (*run)(struct gs_turn_end *t));
+void gs_loop_at_turn_end(struct gs_loop *l, struct gs_turn_end *t);
+void gs_turn_end_cancel(struct gs_turn_end *t);
 void gs_loop_bury(struct gs_loop *l, struct gs_grave *g, void (*bury)(struct gs_grave *g));
 
 void gs_loop_arm(struct gs_loop *l, struct gs_timer *t, uint64_t after_ms);

@@ -8,10 +8,28 @@
 
 struct proxy;
 
+/* In whose name requests are sent to other nodes while nobody has a certificate. */
+struct proxy_caller {
+    const char *name;        /* NS/NAME or node/NAME */
+    struct gs_addr outbound; /* who calls here is this caller */
+};
+
+/* Does this node know the mesh's policy yet? */
+enum proxy_standing {
+    PROXY_OPEN,
+    PROXY_CLOSED, /* other nodes' requests are answered 503 not-processed */
+};
+
+struct http_handler;
+
 struct proxy_options {
-    struct gs_addr outbound; /* 4140 */
-    uint32_t workers;        /* 1..WORKERS_MAX */
-    struct gs_loop *shared;  /* run on this loop, no threads (--threads 1); else NULL */
+    const struct proxy_caller *callers; /* the first is whoever is no other: 4140 */
+    uint32_t caller_count;
+    struct gs_addr inbound; /* 4143: other nodes; family 0: none */
+    enum proxy_standing standing;
+    struct http_handler *mesh_calls; /* answers other nodes' questions, on any worker; or NULL */
+    uint32_t workers;                /* 1..WORKERS_MAX */
+    struct gs_loop *shared;          /* run on this loop, no threads (--threads 1); else NULL */
     struct snapshot_hub *hub;
     uint64_t connect_ms, head_ms, body_idle_ms, response_ms, drain_ms, idle_ms; /* 0: none */
     const char *node;
@@ -25,8 +43,11 @@ gs_err proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_
 void proxy_drain(struct proxy *p, struct gs_loop *loop, void (*done)(void *arg), void *arg);
 void proxy_free(struct proxy *p); /* after done; joins the threads */
 
-/* The address bound (for port 0). */
-struct gs_addr proxy_outbound_addr(const struct proxy *p);
+/* The addresses bound (for port 0). */
+struct gs_addr proxy_outbound_addr(const struct proxy *p, uint32_t caller);
+struct gs_addr proxy_inbound_addr(const struct proxy *p);
+/* Any thread; from the next request on. */
+void proxy_set_standing(struct proxy *p, enum proxy_standing s);
 
 /* ---- reading, from the control thread; of NULL (proxy.mode: off) nothing but zeros ---- */
 void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* adds all workers */
@@ -36,6 +57,8 @@ struct proxy_counters { /* process-wide sums */
     uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
     uint64_t refused[REASON_COUNT]; /* requests that never became one, and junk, by reason */
     uint64_t exchanges_open, retries, retries_denied;
+    uint64_t mesh_connects, mesh_accepted, mesh_refused, mesh_open, mesh_streams;
+    uint64_t mesh_misdirected, mesh_closed_standing;
     uint64_t bytes_in, bytes_out;
     uint64_t queued_bytes;
     uint64_t loop_lag_us; /* worst of the workers since the last call */

@@ -39,6 +39,7 @@ struct stream_ops {
     void (*resume)(struct stream *s);   /* room came back */
     void (*close)(struct stream *s);    /* FIN; queued output is lost */
     void (*abort)(struct stream *s);    /* RST, so that the peer cannot take it for an end */
+    bool (*stale)(struct stream *s);
 };
 
 struct stream {
@@ -59,6 +60,16 @@ void stream_shutdown(struct stream *s);
 void stream_resume(struct stream *s);
 void stream_close(struct stream *s); /* any state, twice is fine; ends in sink.closed */
 void stream_abort(struct stream *s);
+/* True when the idle peer has sent an end, bytes or an error that no event has told yet, or when
+ * nothing new should be sent there: not to be used again. */
+bool stream_stale(struct stream *s);
+/* Who gets the events from now on. */
+static inline void
+stream_attach(struct stream *s, const struct stream_sink_ops *ops, void *sink)
+{
+    s->sink_ops = ops;
+    s->sink = sink;
+}
 /* What may still be written before the writer should stop reading its source: all of the scratch
  * while nothing is queued and the loop is under half its budget, else up to STREAM_HIGH_BYTES. */
 size_t stream_room(const struct stream *s);
@@ -72,5 +83,6 @@ struct stream *stream_tcp_accept(struct gs_loop *loop, int fd, const struct stre
  * (descriptors); errno tells. */
 struct stream *stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to,
                                   const struct stream_sink_ops *ops, void *sink);
-/* True when the idle peer has sent FIN, bytes or an error that no event has told yet. */
-bool stream_tcp_stale(struct stream *s);
+/* For connections that live long beside others: a peer whose host is gone is noticed within
+ * STREAM_DEAD_MS, whether something waits to be sent or not. */
+void stream_tcp_watch_peer(struct stream *s);

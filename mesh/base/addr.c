@@ -78,6 +78,15 @@ gs_addr_text(const struct gs_addr *a, char out[GS_ADDR_TEXT])
 }
 
 bool
+gs_addr_is_any(const struct gs_addr *a)
+{
+    static const uint8_t zero[16];
+
+    return (a->family == 4 && memcmp(a->ip, zero, 4) == 0) ||
+           (a->family == 6 && memcmp(a->ip, zero, 16) == 0);
+}
+
+bool
 gs_addr_eq(const struct gs_addr *a, const struct gs_addr *b)
 {
     return a->family == b->family && a->port == b->port && memcmp(a->ip, b->ip, ip_bytes(a)) == 0;

@@ -2,9 +2,10 @@
  *
  *     timers ─▶ prepare (settle) ─▶ poll: events fill streams and defers ─▶ check (settle) ─▶ ...
  *
- * settle = run defers, flush dirty streams, bury what ended, until nothing is left, then arm the
- * wheel's one timer. It runs in prepare as well as in check, since libuv runs timers before
- * prepare: output made there must not sleep through the poll. */
+ * settle = run defers and flush dirty streams until there are none, run the turn's ends (a mux
+ * writes what the whole turn produced for its peer), all until nothing is left; bury what ended,
+ * then arm the wheel's one timer. It runs in prepare as well as in check, since libuv runs timers
+ * before prepare: output made there must not sleep through the poll. */
 #include "mesh/base/loop_uv.h"
 
 #include <time.h>
@@ -98,14 +99,33 @@ arm_timer(struct gs_loop_uv *uv)
 }
 
 static void
+run_turn_ends(struct gs_loop *l)
+{
+    struct gs_list now;
+    struct gs_list *n;
+
+    gs_list_init(&now);
+    gs_list_splice(&now, &l->turn_ends);
+    while ((n = gs_list_pop_front(&now))) {
+        struct gs_turn_end *t = GS_LIST_ENTRY(n, struct gs_turn_end, link);
+
+        t->run(t);
+    }
+}
+
+static void
 settle(struct gs_loop_uv *uv)
 {
     struct gs_loop *l = uv->loop;
 
     do {
-        run_defers(l);
-        gs_loop_flush(l);
-    } while (!gs_list_empty(&l->defers) || !gs_list_empty(&l->dirty));
+        do {
+            run_defers(l);
+            gs_loop_flush(l);
+        } while (!gs_list_empty(&l->defers) || !gs_list_empty(&l->dirty));
+        run_turn_ends(l);
+    } while (!gs_list_empty(&l->defers) || !gs_list_empty(&l->dirty) ||
+             !gs_list_empty(&l->turn_ends));
     bury_graves(l);
     arm_timer(uv);
 }
@@ -163,6 +183,7 @@ gs_loop_new(const char *name, uint64_t seed)
     gs_list_init(&l->defers);
     gs_list_init(&l->graves);
     gs_list_init(&l->dirty);
+    gs_list_init(&l->turn_ends);
     gs_rng_init(&l->rng, seed);
     return l;
 }
@@ -259,6 +280,26 @@ void
 gs_defer_cancel(struct gs_defer *d)
 {
     gs_list_remove(&d->link);
+}
+
+void
+gs_turn_end_init(struct gs_turn_end *t, void (*run)(struct gs_turn_end *t))
+{
+    gs_list_init(&t->link);
+    t->run = run;
+}
+
+void
+gs_loop_at_turn_end(struct gs_loop *l, struct gs_turn_end *t)
+{
+    if (!gs_list_linked(&t->link))
+        gs_list_push_back(&l->turn_ends, &t->link);
+}
+
+void
+gs_turn_end_cancel(struct gs_turn_end *t)
+{
+    gs_list_remove(&t->link);
 }
 
 void

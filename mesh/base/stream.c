@@ -61,6 +61,12 @@ stream_abort(struct stream *s)
     s->ops->abort(s);
 }
 
+bool
+stream_stale(struct stream *s)
+{
+    return s->closing || s->ops->stale(s);
+}
+
 size_t
 stream_room(const struct stream *s)
 {

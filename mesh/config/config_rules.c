@@ -88,14 +88,6 @@ check_built(const struct schema_row *row, const void *object, const char *field,
 /* ---- addresses ---- */
 
 static bool
-is_wildcard(const struct gs_addr *a)
-{
-    static const uint8_t zero[16];
-
-    return memcmp(a->ip, zero, a->family == 4 ? 4 : 16) == 0;
-}
-
-static bool
 is_loopback(const struct gs_addr *a)
 {
     static const uint8_t v6[16] = { [15] = 1 };
@@ -109,7 +101,7 @@ collide(const struct gs_addr *a, const struct gs_addr *b)
 {
     if (a->family == 0 || b->family == 0 || a->port != b->port || a->port == 0)
         return false; /* port 0: whichever is free */
-    return gs_addr_eq(a, b) || is_wildcard(a) || is_wildcard(b);
+    return gs_addr_eq(a, b) || gs_addr_is_any(a) || gs_addr_is_any(b);
 }
 
 static const char *const listener_paths[] = {
@@ -152,7 +144,7 @@ own_listener(const struct config *c, const struct gs_addr *to)
     for (size_t i = first_listener(c); i < GS_COUNT(listener_paths); i++) {
         const struct gs_addr *l = config_member_const(c, row_of(listener_paths[i]));
 
-        if (l->port == to->port && (gs_addr_eq(l, to) || (is_wildcard(l) && is_loopback(to))))
+        if (l->port == to->port && (gs_addr_eq(l, to) || (gs_addr_is_any(l) && is_loopback(to))))
             return listener_paths[i];
     }
     return NULL;
@@ -163,7 +155,7 @@ check_advertise(const struct rules *r)
 {
     const struct schema_row *row = row_of("gossip.advertise");
 
-    if (r->c->gossip.advertise.family != 0 && is_wildcard(&r->c->gossip.advertise))
+    if (r->c->gossip.advertise.family != 0 && gs_addr_is_any(&r->c->gossip.advertise))
         (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, r->c, row, row->path,
                    "no node can be reached at this address: give one of this machine's own");
 }
@@ -182,7 +174,7 @@ check_join(const struct rules *r)
     for (size_t i = 0; i < r->c->gossip.join.count; i++) {
         const struct gs_addr *to = &r->c->gossip.join.items[i];
 
-        if (is_wildcard(to)) {
+        if (gs_addr_is_any(to)) {
             (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, r->c, row, row->path,
                        "no node can be reached at %s", gs_addr_text(to, text));
             return;
@@ -233,7 +225,7 @@ check_instance(const struct rules *r, const struct config_service *s, size_t n, 
     if (in->address.family == 0)
         return;
     (void)snprintf(at, sizeof(at), "%s.address", field);
-    if (is_wildcard(&in->address)) {
+    if (gs_addr_is_any(&in->address)) {
         item = tell(r, GS_SEV_ERROR, CODE_CONFIG_VALUE, in, row, at,
                     "there is nothing to connect to at this address");
         gs_problem_hint(r->problems, item, "write 127.0.0.1:%u", in->address.port);
@@ -262,6 +254,32 @@ same_service(const struct config_service *a, const struct config_service *b)
            strcmp(a->ns, b->ns) == 0 && a->port == b->port;
 }
 
+/* An outbound listener of its own must be bound beside all others. */
+static void
+check_outbound(const struct rules *r, size_t n)
+{
+    const struct schema_row *row = row_of("services[].outbound");
+    const struct config_service *s = &r->c->services.items[n];
+    const char *taken = NULL;
+    char field[CONFIG_FIELD_MAX + 16];
+    char other[CONFIG_FIELD_MAX + 16];
+
+    for (size_t i = 0; i < GS_COUNT(listener_paths) && !taken; i++) {
+        if (collide(&s->outbound, config_member_const(r->c, row_of(listener_paths[i]))))
+            taken = listener_paths[i];
+    }
+    for (size_t i = 0; i < n && !taken; i++) {
+        if (!collide(&s->outbound, &r->c->services.items[i].outbound))
+            continue;
+        (void)snprintf(other, sizeof(other), "services[%zu].outbound", i);
+        taken = other;
+    }
+    (void)snprintf(field, sizeof(field), "services[%zu].outbound", n);
+    if (taken)
+        (void)tell(r, GS_SEV_ERROR, CODE_CONFIG_CLASH, s, row, field, "port %u is taken by %s",
+                   s->outbound.port, taken);
+}
+
 static void
 check_services(const struct rules *r)
 {
@@ -281,6 +299,7 @@ check_services(const struct rules *r)
                        s->ns, s->port, config_origin_of(&all->items[k], row)->line);
             break;
         }
+        check_outbound(r, i);
         for (size_t n = 0; n < s->instances.count; n++) {
             (void)snprintf(field, sizeof(field), "services[%zu].instances[%zu]", i, n);
             check_instance(r, s, n, field);
@@ -328,7 +347,7 @@ check_identity(const struct rules *r)
     const struct schema_row *row = row_of("identity.mode");
     bool chosen = config_is_given(r->c, row);
     enum gs_severity severity = chosen ? GS_SEV_NOTE : GS_SEV_WARNING;
-    char outbound[GS_ADDR_TEXT];
+    char outbound[GS_ADDR_TEXT], inbound[GS_ADDR_TEXT];
 
     if (r->c->identity.mode != CONFIG_IDENTITY_OFF)
         return;
@@ -337,9 +356,11 @@ check_identity(const struct rules *r)
                    "identity is off: whoever has the gossip key can be any node, and write policy");
     else
         (void)tell(r, severity, CODE_CONFIG_NO_IDENTITY, r->c, row, row->path,
-                   "identity is off: nobody is authenticated, and whoever reaches %s can call "
-                   "every service that this node knows",
-                   gs_addr_text(&r->c->proxy.outbound, outbound));
+                   "identity is off: nobody is authenticated and requests between nodes are not "
+                   "encrypted; whoever reaches %s can call every service that this node knows, and "
+                   "whoever reaches %s can call its instances and read what it knows of the mesh",
+                   gs_addr_text(&r->c->proxy.outbound, outbound),
+                   gs_addr_text(&r->c->proxy.inbound, inbound));
 }
 
 void

@@ -98,8 +98,10 @@ static const struct refusal refusals[] = {
       "GS0018" },
     { "services[].protocol", SERVICE "  protocol: HTTP\n", 3, 13, "services[0].protocol",
       "GS0013" },
-    { "services[].outbound", SERVICE "  outbound: 127.0.0.1:5000\n", 3, 13, "services[0].outbound",
-      "GS0018" },
+    { "services[].outbound", SERVICE "  outbound: 127.0.0.1\n", 3, 13, "services[0].outbound",
+      "GS0013" },
+    { "services[].outbound", SERVICE "  outbound: 127.0.0.1:4140\n", 3, 13, "services[0].outbound",
+      "GS0017" },
     { "services[].identity.uid", SERVICE "  identity: { uid: 1000 }\n", 3, 20,
       "services[0].identity.uid", "GS0018" },
     { "services[].identity.uid", SERVICE "  identity: { uid: root }\n", 3, 20,
@@ -585,7 +587,6 @@ test_everything_that_is_not_built_is_told(void **state)
         "names.listen",
         "capture.mode",
         "services[0].protocol",
-        "services[0].outbound",
         "services[0].identity.uid",
         "external",
     };
@@ -594,7 +595,7 @@ test_everything_that_is_not_built_is_told(void **state)
     (void)state;
     assert_int_equal(load("identity: { mode: files }\n"
                           "names: { listen: 127.0.0.1:53 }\ncapture: { mode: nft }\n" SERVICE
-                          "  protocol: auto\n  outbound: 127.0.0.1:5000\n"
+                          "  protocol: auto\n"
                           "  identity: { uid: 0 }\n" EXTERNAL),
                      GS_E_INVALID);
     for (size_t i = 0; i < problems.count; i++) {

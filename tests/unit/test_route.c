@@ -39,6 +39,7 @@ bench_init(struct bench *b)
 
         assert_int_equal(slots_get(b->root.slots, gs_slice_str(key), &b->endpoints[i].slot), 0);
         b->endpoints[i].generation = 1;
+        b->endpoints[i].local = true;
         b->list[i] = &b->endpoints[i];
     }
     b->subset.endpoints = b->list;
