@@ -13,6 +13,7 @@
 #define RETRY_FIRST_MS 50
 #define RETRY_MAX_MS 1000
 #define JOIN_AT_ONCE 4
+#define WAITS_FOR_OTHERS 3
 
 void
 standing_init(struct standing *s)
@@ -123,6 +124,17 @@ standing_exchanged(struct gossip *g, uint32_t flags)
         open_now(g);
 }
 
+/* With nobody open to ask. What a closed peer had from its disk is as good as our own disk, but it
+ * gets some more time: its owner may know of somebody who is open. */
+static bool
+may_open_alone(const struct gossip *g)
+{
+    const struct standing *s = &g->standing;
+
+    return s->restored || (!s->policy_seen && (s->answered || s->remembered)) ||
+           (has_policy(g) && s->waits >= WAITS_FOR_OTHERS);
+}
+
 void
 standing_tick(struct gossip *g, uint64_t now_ms)
 {
@@ -138,7 +150,8 @@ standing_tick(struct gossip *g, uint64_t now_ms)
     }
     if (s->now == GOSSIP_OPEN || now_ms < s->decide_ms)
         return;
-    if (!s->open_answered && (s->restored || (!s->policy_seen && (s->answered || s->remembered))))
+    s->waits++;
+    if (!s->open_answered && may_open_alone(g))
         open_now(g);
     else
         s->decide_ms = now_ms + OPEN_WAIT_MS; /* until somebody answers, or is through */

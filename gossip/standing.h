@@ -12,6 +12,7 @@ struct standing {
     bool told;           /* the event was drained */
     bool restored;       /* policy came from the disk */
     bool remembered;     /* members did: it was one itself */
+    unsigned waits;      /* of OPEN_WAIT_MS, in vain */
     bool open_answered;  /* an open peer is there: its policy is waited for */
     bool policy_seen;    /* some peer holds policy */
     bool answered;       /* any peer did */

@@ -544,7 +544,7 @@ start_store(struct running *r, uint32_t workers, struct gs_why *why)
         return e;
     restore(r);
     n->persist =
-        persist_new(&(struct persist_options){ n, former.boot, r->state.frames, r->state.count });
+        persist_new(&(struct persist_options){ n, 0, r->state.frames, r->state.count });
     gossip_join(r->core, n->loop->now_ms, c->gossip.join.items, c->gossip.join.count);
     drain_restored(r); /* a node that founds a mesh is open from here on */
     if (gs_fsm_is(&n->phase, NODE_CLOSED))
@@ -617,7 +617,8 @@ announce(struct running *r, uint32_t workers)
         (void)gs_addr_text(&o, inbound);
     }
     LOG_INFO("node.started",
-             "node=%s id=%s outbound=%s inbound=%s admin=%s socket=%s gossip=%s workers=%u services=%zu",
+             "node=%s id=%s outbound=%s inbound=%s admin=%s socket=%s gossip=%s workers=%u "
+             "services=%zu",
              c->node, gs_id_text(&n->id, id), outbound, inbound, gs_addr_text(&a, admin),
              c->admin.socket, gs_addr_text(&n->gossip_addr, gossip), workers, c->services.count);
 }
@@ -710,6 +711,9 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
         (serves && (e = start_proxy(r, workers, o->one_thread, why)) != GS_E_OK))
         return give_up(r, e);
     start_gossip(r, o->one_thread);
+    /* The boot number reaches the disk while the mesh is heard already: should it be lost, the
+     * clock makes the next one higher, and if that went back, peers know this one. */
+    persist_save(r->node.persist, NULL);
     start_watching(r);
     announce(r, serves ? workers : 0);
     if (serves)

@@ -108,8 +108,4 @@ node_dir_boot(const char *dir, uint64_t wall_ms, struct state_node *out)
         LOG_WARN("state.set_aside", "file=node.state why=\"%s\"", why.text);
     state_file_fini(&file);
     out->boot = out->boot + 1 > wall_ms ? out->boot + 1 : wall_ms;
-    /* A full disk must not keep the last known mesh from being served: the clock alone makes the
-     * next boot number higher. */
-    if (node_dir_save(dir, out, &why) != GS_E_OK)
-        LOG_ERROR("state.not_saved", "file=node.state why=\"%s\"", why.text);
 }

@@ -11,8 +11,9 @@
  * GS_E_INVALID, GS_E_IO, GS_E_IN_USE (why names the pid of who holds it). */
 gs_err node_dir_open(const char *dir, int *fd, struct gs_why *why)
     __attribute__((warn_unused_result));
-/* Begin a new life: a boot number above every former one, even when the disk was lost, is in
- * node.state when this returns. The rest of *out is what the former life left. */
+/* Begin a new life: a boot number above every former one, even when the disk was lost, goes to
+ * *out; the caller sees to it that it is saved soon. The rest of *out is what the former life
+ * left. */
 void node_dir_boot(const char *dir, uint64_t wall_ms, struct state_node *out);
 /* Blocks on the disk; any thread. */
 gs_err node_dir_save(const char *dir, const struct state_node *n, struct gs_why *why)
