@@ -457,8 +457,6 @@ main(void)
         cmocka_unit_test(kinds_have_short_names),
         cmocka_unit_test(what_is_active_is_kept),
         cmocka_unit_test(what_a_node_says_of_itself),
-}
-
         cmocka_unit_test(golden_endpoints),
         cmocka_unit_test(endpoints_survive_the_round_trip_and_damage),
     };

@@ -59,16 +59,16 @@ nothing_is_routed_by_it(void **state)
     uint64_t seq;
 
     set_web(w);
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     seq = snapshot_current(w->hub)->seq;
     put_text(w, NOTE "spec: { text: a }\n", (struct deed){ .generation = 1 });
-    assert_int_equal(model_flush(w->model).activated, 1);
+    assert_int_equal(model_flush(w->model, 1000).activated, 1);
     assert_true(
         model_find_object(w->model, POLICY_NOTE, GS_SLICE("default"), GS_SLICE("hello"), &o));
     assert_int_equal(o.state, MODEL_ACTIVE);
     assert_true(gs_slice_eq(o.object->note.text.text, GS_SLICE("a")));
     put_text(w, NOTE "spec: { text: b }\n", (struct deed){ .generation = 2 });
-    assert_int_equal(model_flush(w->model).activated, 1);
+    assert_int_equal(model_flush(w->model, 1000).activated, 1);
     assert_int_equal(snapshot_current(w->hub)->seq, seq);
 }
 
@@ -79,7 +79,7 @@ nothing_is_found_out_about_it(void **state)
     struct gs_problems problems;
 
     put_text(w, NOTE "spec: { text: a }\n", (struct deed){ .generation = 1 });
-    (void)model_flush(w->model);
+    (void)model_flush(w->model, 1000);
     gs_problems_init(&problems);
     model_analyze(w->model, &problems);
     assert_int_equal(problems.count, 0);
