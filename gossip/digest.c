@@ -31,9 +31,10 @@ digest_sums(const struct gossip *g, uint64_t sums[WIRE_CLASSES][DIGEST_BUCKETS])
     }
 }
 
+/* Quiet tombstones are in no sum, but once a bucket differs they are listed: whoever missed one
+ * would otherwise keep what it deleted for ever. */
 size_t
-digest_entries(const struct gossip *g, enum gossip_class class, uint64_t mask,
-               struct gs_buf *out)
+digest_entries(const struct gossip *g, enum gossip_class class, uint64_t mask, struct gs_buf *out)
 {
     const struct store *st = &g->records.store;
 
@@ -41,7 +42,7 @@ digest_entries(const struct gossip *g, enum gossip_class class, uint64_t mask,
         const struct record *r = st->items[i];
         char entry[WIRE_ENTRY_BYTES];
 
-        if (!r->counted || r->present->r.class != class || !(mask >> (r->key_hash >> 58) & 1))
+        if (r->present->r.class != class || !(mask >> (r->key_hash >> 58) & 1))
             continue;
         wire_put_u64(entry, r->key_hash);
         wire_put_u64(entry + 8, record_digest(r));
@@ -95,12 +96,11 @@ digest_gives(const struct gossip *g, const struct wire_packet *p, enum gossip_cl
         char key[8];
         const char *at;
 
-        if (!r->counted || r->present->r.class != class ||
-            !(p->masks[class] >> (r->key_hash >> 58) & 1))
+        if (r->present->r.class != class || !(p->masks[class] >> (r->key_hash >> 58) & 1))
             continue;
         wire_put_u64(key, r->key_hash);
         at = theirs ? bsearch(key, sorted, theirs, WIRE_ENTRY_BYTES, by_key) : NULL;
-        if (!at || wire_u64(at + 8) != record_digest(r))
+        if (at ? wire_u64(at + 8) != record_digest(r) : r->counted)
             sync_give(s, r->key_hash);
     }
     gs_free(sorted);

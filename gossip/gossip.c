@@ -195,9 +195,10 @@ gossip_flags(const struct gossip *g)
            (g->records.store.roots[GOSSIP_OPERATOR] != 0 ? WIRE_POLICY : 0u);
 }
 
-/* What this node said of itself before it was restarted, and does not say any more. */
+/* What this node said of itself before it was restarted, and does not say any more; or said under
+ * a version that it has given out again since, its disk being lost. */
 static void
-take_own(struct gossip *g, uint64_t now_ms, const struct wire_record *w)
+take_own(struct gossip *g, uint64_t now_ms, const struct wire_record *w, struct gs_slice bytes)
 {
     struct gossip_record present;
     struct gossip_put_result ignored;
@@ -207,7 +208,8 @@ take_own(struct gossip *g, uint64_t now_ms, const struct wire_record *w)
     if (g->members.leaving || g->records.boot == BOOT_MAX)
         return; /* no other life begins */
     if (w->r.version.generation > g->records.boot ||
-        (have && gs_version_cmp(&w->r.version, &present.version) > 0)) {
+        (have && gs_version_cmp(&w->r.version, &present.version) >= 0 &&
+         !gs_slice_eq(bytes, present.bytes))) {
         uint64_t boot = g->records.boot;
 
         records_reboot(&g->records, now_ms, w->r.version.generation);
@@ -241,7 +243,7 @@ take_record(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs
             return;
         }
         if (gs_id_eq(&w.r.version.writer, &g->self)) {
-            take_own(g, now_ms, &w);
+            take_own(g, now_ms, &w, bytes);
             return;
         }
         if (members_have_forgotten(&g->members, now_ms, &w.r.version.writer,

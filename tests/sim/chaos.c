@@ -130,6 +130,18 @@ plan(struct world *w)
     }
 }
 
+/* Who lost all it knew can come back only through an address that it was given: one of them is
+ * there in the end, as an operator would see to. */
+static void
+see_to_a_seed(struct world *w)
+{
+    for (uint32_t i = 0; i < w->seed_hosts; i++) {
+        if (host_is_up(&w->hosts[i]))
+            return;
+    }
+    fault_restart(w, &w->hosts[0], FAULT_RESTART_KEPT);
+}
+
 void
 chaos_run(struct world *w)
 {
@@ -145,4 +157,6 @@ chaos_run(struct world *w)
                                                .own_every_ns = 200 * SIM_MS,
                                                .large_ppm = 100000 });
     world_run(w, w->begun_ns + w->options.seconds * SIM_S);
+    if (!w->over)
+        see_to_a_seed(w);
 }

@@ -173,7 +173,8 @@ host_say(struct world *w, struct host *h, unsigned key, bool removed)
                     why.text);
         return;
     }
-    h->own[key] = (struct host_own){ true, removed, result.version };
+    h->own[key] = (struct host_own){ true, removed, result.version, "" };
+    memcpy(h->own[key].value, value, sizeof(value));
     trace(w, h, removed ? "withdraws" : "says", result.version.generation, result.version.hlc);
 }
 

@@ -29,7 +29,8 @@ struct host_stream { /* what the core knows by a number */
 struct host_own { /* the last it said about itself under one key in this life */
     bool said;
     bool removed;
-    struct gs_version version;
+    struct gs_version version; /* or a later one: the core raises its boot if another had it */
+    char value[64];
 };
 
 struct host_seen {

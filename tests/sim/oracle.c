@@ -128,7 +128,8 @@ judge_death(struct world *w, const struct host *h, const struct gossip_node *n,
 static void
 judge_left(struct world *w, const struct host *h, const struct gossip_node *n, struct host *s)
 {
-    if (host_is_up(s) && n->boot == s->boot && !s->leaving)
+    /* Only a node whose disk was lost and whose clock went back comes to a boot it had before. */
+    if (host_is_up(s) && n->boot == s->boot && n->boot != s->leave_boot)
         oracle_fail(w, ORACLE_DEATH, "%s says that %s left, and it did not", h->name, s->name);
     s->farewell = s->farewell || n->boot == s->boot;
 }
@@ -224,6 +225,7 @@ oracle_on_self(struct world *w, struct host *h)
                                                      .b = self.incarnation });
     h->boot = self.boot;
     h->incarnation = self.incarnation;
+    h->disk.boot = self.boot; /* node.state is written anew when the core raised its boot */
     if (is_beyond(self.boot, self.incarnation, h->boot_max, h->incarnation_max)) {
         h->boot_max = self.boot;
         h->incarnation_max = self.incarnation;
