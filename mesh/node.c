@@ -57,6 +57,7 @@ struct running { /* a node and what only its start and stop need */
     bool left; /* the others were told */
     void (*on_left)(void *arg);
     void *on_left_arg;
+    struct node_commit opening;   /* done is set: the core has opened */
     struct proxy_caller *callers; /* in caller_arena */
     struct gs_arena caller_arena;
     int lock_fd;
@@ -105,13 +106,17 @@ node_refuses(const struct node *n, const char **hint)
 
 /* ---- what the core tells ---- */
 
+/* The policy of the mesh is known and every worker routes by it: now requests may come. */
 static void
-note_opened(struct node *n, const struct gossip_event *e)
+on_open(struct node_commit *c)
 {
-    if (e->type != GOSSIP_EVENT_OPENED || !gs_fsm_is(&n->phase, NODE_CLOSED))
+    struct node *n = c->node;
+
+    if (!gs_fsm_is(&n->phase, NODE_CLOSED)) /* it was stopped meanwhile */
         return;
     gs_fsm_move(&n->phase, NODE_READY);
     model_set_published(n->model, true);
+    (void)node_records_flush(n->records);
     if (n->proxy)
         proxy_set_standing(n->proxy, PROXY_OPEN);
 }
@@ -121,17 +126,26 @@ on_event(void *arg, const struct gossip_event *e)
 {
     struct running *r = arg;
 
-    note_opened(&r->node, e);
     node_records_on_event(r->node.records, e);
+    if (e->type == GOSSIP_EVENT_OPENED && gs_fsm_is(&r->node.phase, NODE_CLOSED) &&
+        !r->opening.done) {
+        r->opening.done = on_open;
+        (void)node_records_flush(r->node.records);
+        node_when_adopted(&r->node, &r->opening);
+    }
 }
 
+/* Before there are workers: they begin with what is known then. */
 static void
 drain_restored(struct running *r)
 {
     struct gossip_event e;
 
     while (gossip_next_event(r->core, &e)) {
-        note_opened(&r->node, &e);
+        if (e.type == GOSSIP_EVENT_OPENED && gs_fsm_is(&r->node.phase, NODE_CLOSED)) {
+            gs_fsm_move(&r->node.phase, NODE_READY);
+            model_set_published(r->node.model, true);
+        }
         node_records_on_restored(r->node.records, &e);
     }
 }

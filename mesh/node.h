@@ -75,6 +75,8 @@ uint64_t node_records_flush(struct node_records *r);
 /* The events of what the store took were delivered: a new snapshot is published, the state goes to
  * disk, and c->done is called when both are through. */
 void node_commit(struct node *n, struct node_commit *c);
+/* c->done is called when all workers have adopted what is published now; perhaps at once. */
+void node_when_adopted(struct node *n, struct node_commit *c);
 /* The workers are gone and adopt no more: commits wait for the disk alone from now on. */
 void node_records_workers_gone(struct node_records *r);
 void node_records_stop(struct node_records *r); /* no timer is armed any more */

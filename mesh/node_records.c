@@ -334,6 +334,15 @@ node_commit(struct node *n, struct node_commit *c)
 }
 
 void
+node_when_adopted(struct node *n, struct node_commit *c)
+{
+    c->node = n;
+    c->seq = snapshot_current(n->hub)->seq;
+    gs_list_push_back(&n->records->commits, &c->link);
+    commits_check(n->records);
+}
+
+void
 node_records_workers_gone(struct node_records *r)
 {
     r->workers_gone = true;

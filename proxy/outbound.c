@@ -90,7 +90,10 @@ outbound_begin(struct http_handler *handler, struct side *answer, struct head *h
     struct worker *w = door->worker;
     struct decision d = { .route.caller = door->caller, .refused = REASON_NONE };
 
-    find_service(w, h, &d);
+    if (proxy_standing_now(w->proxy) == PROXY_CLOSED)
+        refuse(&d, REASON_NO_POLICY, "this node does not know the policy of the mesh yet");
+    else
+        find_service(w, h, &d);
     if (d.refused == REASON_NONE)
         follow_policy(w, h, &d);
     if (d.refused != REASON_NONE)

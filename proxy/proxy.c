@@ -163,6 +163,8 @@ void
 proxy_set_standing(struct proxy *p, enum proxy_standing s)
 {
     atomic_store_explicit(&p->standing, s, memory_order_release);
+    for (uint32_t i = 0; i < p->opts.workers; i++)
+        wake_worker(p, i); /* some hold connections until now */
 }
 
 enum proxy_standing

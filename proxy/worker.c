@@ -166,9 +166,33 @@ on_drain_timer(struct gs_timer *t)
     mesh_out_abort(w->mesh_out);
 }
 
+/* Until the policy of the mesh is known here, whoever calls waits in the backlog, but not for ever:
+ * then there is an answer that says why. */
+#define DOORS_HELD_MS (OPEN_WAIT_MS + 500)
+
+static void
+take_callers(struct worker *w)
+{
+    gs_loop_disarm(w->loop, &w->hold_timer);
+    for (uint32_t i = 0; i < w->opts->caller_count; i++) {
+        struct door *d = &w->doors[i];
+
+        if (!d->listener)
+            d->listener = gs_listener_new(w->loop, d->fd,
+                                          &(struct gs_listener_events){ on_accepted, on_shed, d });
+    }
+}
+
+static void
+on_hold_timer(struct gs_timer *t)
+{
+    take_callers(GS_CONTAINER(t, struct worker, hold_timer));
+}
+
 static void
 close_doors(struct worker *w)
 {
+    take_callers(w);
     for (uint32_t i = 0; i < w->opts->caller_count; i++) {
         gs_listener_accept_waiting(w->doors[i].listener); /* the kernel has let them in already */
         gs_listener_close(w->doors[i].listener);
@@ -215,6 +239,8 @@ on_wake(void *arg)
         return;
     w->root = snapshot_adopt(w->opts->hub, w->index);
     mesh_in_take(w->mesh_in);
+    if (gs_timer_armed(&w->hold_timer) && proxy_standing_now(w->proxy) == PROXY_OPEN)
+        take_callers(w);
     if (atomic_load(&w->drain_asked))
         drain_start(w);
 }
@@ -269,9 +295,12 @@ open_doors(struct worker *w, const int *fds)
                                                 .idle_ms = o->idle_ms,
                                                 .body_idle_ms = o->body_idle_ms,
                                                 .via = "gossamer" };
-        d->listener = gs_listener_new(w->loop, fds[i],
-                                      &(struct gs_listener_events){ on_accepted, on_shed, d });
+        d->fd = fds[i];
     }
+    if (proxy_standing_now(w->proxy) == PROXY_CLOSED)
+        gs_loop_arm(w->loop, &w->hold_timer, DOORS_HELD_MS);
+    else
+        take_callers(w);
 }
 
 struct worker *
@@ -299,6 +328,7 @@ worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, const
     w->wake = gs_wake_new(w->loop, on_wake, w);
     gs_timer_init(&w->drain_timer, on_drain_timer);
     gs_timer_init(&w->sample_timer, on_sample);
+    gs_timer_init(&w->hold_timer, on_hold_timer);
     w->root = snapshot_adopt(o->hub, index);
     open_doors(w, fds);
     if (mesh_fd >= 0)

@@ -63,6 +63,7 @@ struct door {
     struct worker *worker;
     uint32_t caller;
     struct http_server_options opts;
+    int fd; /* the listener's, once there is one */
     struct gs_listener *listener;
 };
 
@@ -87,6 +88,7 @@ struct worker {
     struct gs_listener *mesh_listener; /* of one worker; NULL for the others */
     struct gs_wake *wake;
     struct gs_timer drain_timer;
+    struct gs_timer hold_timer; /* armed while callers wait for the policy of the mesh */
     struct gs_timer sample_timer;
     bool draining, stopped;
     _Atomic bool drain_asked;
