@@ -122,13 +122,16 @@ class Node:
                  extra=None,
                  join=(),
                  key_file=None,
-                 proxy=True):
-        """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off."""
+                 proxy=True,
+                 group=None):
+        """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off; group: number
+        of the group that its process runs as (needs root)."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
+        self.group = group
         self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
                                                                 for _ in range(4))
         self.state_dir = self.dir / "state"
@@ -180,6 +183,7 @@ class Node:
                                          stdout=out,
                                          stderr=err,
                                          cwd=self.dir,
+                                         group=self.group,
                                          env=child_env())
         return self
 
