@@ -11,12 +11,20 @@
 #define ALIKE 1.5     /* a ratio of latencies that is no reason to prefer one */
 
 static double
-faded(const struct endpoint_state *at, uint64_t now_ns)
+faded(double cost_ns, uint64_t at_ns, uint64_t now_ns)
 {
-    uint64_t age = now_ns > at->ewma_at_ns ? now_ns - at->ewma_at_ns : 0;
+    uint64_t age = now_ns > at_ns ? now_ns - at_ns : 0;
 
     /* exp() is called for idle ones only; a busy one's average is fresh. */
-    return age < 1000000000u ? at->ewma_ns : at->ewma_ns * exp(-(double)age / DECAY_NS);
+    return age < 1000000000u ? cost_ns : cost_ns * exp(-(double)age / DECAY_NS);
+}
+
+static double
+latency_of(const struct endpoint_state *at, uint64_t now_ns)
+{
+    double ns = fmax(faded(at->ewma_ns, at->ewma_at_ns, now_ns), FLOOR_NS);
+
+    return at->failed_ns > 0 ? fmax(ns, faded(at->failed_ns, at->failed_at_ns, now_ns)) : ns;
 }
 
 /* How an endpoint looks now: latency, and how many would share it with one more request. */
@@ -33,7 +41,7 @@ load_of(struct worker *w, const struct endpoint *e)
     uint32_t active = atomic_load_explicit(&slot->active, memory_order_relaxed) +
                       atomic_load_explicit(&slot->pending, memory_order_relaxed);
 
-    return (struct load){ fmax(faded(at, w->loop->now_ns), FLOOR_NS), active + 1.0 };
+    return (struct load){ latency_of(at, w->loop->now_ns), active + 1.0 };
 }
 
 /* Is b the better one? Latencies that are alike count as equal: else the endpoint that happened to
@@ -109,6 +117,7 @@ balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns)
         at->ewma_ns = at->ewma_ns * keep + took * (1 - keep);
     }
     at->ewma_at_ns = w->loop->now_ns;
+    at->failed_ns = 0;
     atomic_store_explicit(&at->ewma_us, (uint64_t)(at->ewma_ns / 1000), memory_order_relaxed);
 }
 
@@ -121,7 +130,8 @@ balance_succeeded(struct worker *w, const struct endpoint *e)
 
 /* A connection that cannot be had, or breaks before an answer, costs like a very slow answer: other
  * endpoints are preferred until it has faded or an answer has come. A further one doubles it: an
- * endpoint that is gone must stay dearer than one that is slow for being all there is. */
+ * endpoint that is gone must stay dearer than one that is slow for being all there is. It is no
+ * latency: one that came back would cost as much as one that is gone, for minutes. */
 #define FAILED_NS 1e9
 #define FAILED_MAX_NS 64e9
 
@@ -130,6 +140,6 @@ balance_failed(struct worker *w, const struct endpoint *e)
 {
     struct endpoint_state *at = worker_endpoint(w, e);
 
-    at->ewma_ns = fmin(fmax(at->ewma_ns * 2, FAILED_NS), FAILED_MAX_NS);
-    at->ewma_at_ns = w->loop->now_ns;
+    at->failed_ns = fmin(fmax(at->failed_ns * 2, FAILED_NS), FAILED_MAX_NS);
+    at->failed_at_ns = w->loop->now_ns;
 }

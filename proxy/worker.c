@@ -56,6 +56,7 @@ worker_endpoint(struct worker *w, const struct endpoint *e)
     }
     at->ewma_ns = 0;
     at->ewma_at_ns = 0;
+    at->failed_ns = 0;
     return at;
 }
 

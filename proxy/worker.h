@@ -31,6 +31,8 @@ struct endpoint_state {
     struct gs_addr addr;
     double ewma_ns; /* peak EWMA of the time to an answer's head */
     uint64_t ewma_at_ns;
+    double failed_ns; /* what it costs for having failed; 0 again with an answer */
+    uint64_t failed_at_ns;
     _Atomic uint64_t ewma_us; /* the same, for readers */
     bool remote;              /* reached through its node */
     struct gs_id owner;

@@ -20,7 +20,7 @@ from lib.settings import HOST, MIB, SEED, scaled, secs, until
 
 REQUESTS = scaled("GOSSAMER_CANARY", 1000, 10000)
 EXCHANGES = scaled("GOSSAMER_EXCHANGES", 2000, 100000)
-ROUNDS = scaled("GOSSAMER_ROUNDS", 2, 20)
+ROUNDS = scaled("GOSSAMER_ROUNDS", 4, 20)
 DEAD_S = 20  # until the last of some nodes has declared another dead, at the most
 RULE = destination_rule(v1="v1", v2="v2")
 
@@ -376,7 +376,7 @@ def test_a_joiner_uses_no_rules_but_the_meshs(bench, labels, tell, count):
     m.wait_endpoints("tools", ["healthy"])
     m.policy(m["n1"], RULE, virtual_service(v1=0, v2=100))
     wrong = []
-    for i in range(ROUNDS * 2):
+    for i in range(ROUNDS):
         v1 = labels("v1")
         new = [
             m.host(f"j{i}{k}", start=False, **({"tools": {"v1": v1}} if (i + k) % 2 == 0 else {}))
@@ -400,7 +400,7 @@ def test_a_founder_that_missed_an_edit(bench, labels, tell):
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"] * 3)
     wrong = []
-    for i in range(ROUNDS * 2):
+    for i in range(ROUNDS):
         m.policy(m["n2"], RULE, virtual_service(v1=100, v2=0))
         assert n1.ask(host="tools").body == b"v1"
         if i % 2 == 0:
