@@ -10,8 +10,10 @@
 #include <gossamer/json_out.h>
 #include <gossamer/listener.h>
 #include <gossamer/log.h>
+#include <gossamer/mux.h>
 
-enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE };
+enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_PEER };
+enum door_kind { DOOR_UNIX, DOOR_TCP, DOOR_PEERS };
 
 struct door { /* one listener: first in it is the handler its connections call */
     struct http_handler handler;
@@ -19,15 +21,16 @@ struct door { /* one listener: first in it is the handler its connections call *
     struct admin *admin;
     struct gs_listener *listener;
     uint32_t conn_count; /* each door has its own limit: one cannot lock the other */
-    bool trusted;        /* the unix socket */
+    enum door_kind kind;
 };
 
 struct admin {
     struct node *node;
     struct gs_loop *loop;
-    struct door unix_door, tcp_door;
+    struct door unix_door, tcp_door, peer_door;
     struct gs_list conns;
     struct gs_list streams; /* answers that go on */
+    struct gs_list peers;   /* workers' connections: struct peer_conn */
     char *socket;
     struct gs_addr addr;
     void (*closed)(void *arg); /* set: closing */
@@ -376,7 +379,12 @@ dispatch(struct admin_call *c)
         path_known = true;
         if (!method_fits(routes[i].method, &c->head))
             continue;
-        if (!c->door->trusted && routes[i].access != ACCESS_OPEN) {
+        if (c->door->kind == DOOR_PEERS && routes[i].access != ACCESS_PEER) {
+            admin_error(c, 403, "GS0403", "ask at its own unix socket",
+                        "other nodes may not ask for %.*s", GS_SLICE_FMT(r.path));
+            return;
+        }
+        if (c->door->kind == DOOR_TCP && routes[i].access != ACCESS_OPEN) {
             admin_error(c, 403, "GS0403", "use the unix socket: curl --unix-socket PATH ...",
                         "this port answers only /live, /ready and /metrics");
             return;
@@ -502,7 +510,7 @@ finish(struct gs_defer *d)
     void (*closed)(void *arg) = a->closed;
     void *arg = a->closed_arg;
 
-    if (!gs_list_empty(&a->conns))
+    if (!gs_list_empty(&a->conns) || !gs_list_empty(&a->peers))
         return;
     gs_loop_disarm(a->loop, &a->cut);
     unlink(a->socket);
@@ -546,8 +554,75 @@ on_accepted(void *arg, int fd)
         d->conn_count++;
 }
 
+/* ---- other nodes, by way of a worker ---- */
+
+struct peer_conn {
+    struct gs_list link;
+    struct admin *admin;
+    struct mux *mux;
+};
+
 static void
-door_open(struct admin *a, struct door *d, int fd, bool trusted, struct h1_pool *pool)
+on_peer_opened(void *arg, struct stream *s, const struct mux_request *r)
+{
+    (void)arg;
+    (void)r;
+    mux_refuse(s, 501, OUTCOME_NOT_PROCESSED);
+}
+
+static void
+on_peer_changed(void *arg)
+{
+    (void)arg;
+}
+
+static void
+on_peer_refused(void *arg, enum reason why)
+{
+    (void)arg; /* the worker asks nothing that HTTP/2 refuses */
+    (void)why;
+}
+
+static void
+on_peer_closed(void *arg, enum reason why)
+{
+    struct peer_conn *p = arg;
+    struct admin *a = p->admin;
+
+    (void)why;
+    gs_list_remove(&p->link);
+    gs_free(p);
+    if (a->closed)
+        gs_loop_defer(a->loop, &a->finish);
+}
+
+static const struct mux_events peer_events = { on_peer_opened, on_peer_changed, on_peer_refused,
+                                               on_peer_closed };
+
+void
+admin_serve_peers(struct admin *a, int fd)
+{
+    struct peer_conn *p = gs_zalloc(sizeof(*p));
+    struct stream *below;
+
+    p->admin = a;
+    p->mux = mux_new(&(struct mux_options){ .loop = a->loop,
+                                            .role = MUX_SERVER,
+                                            .events = &peer_events,
+                                            .arg = p,
+                                            .calls = &a->peer_door.handler });
+    below = stream_tcp_accept(a->loop, fd, &mux_sink_ops, p->mux);
+    if (!below) {
+        mux_free(p->mux);
+        gs_free(p);
+        return;
+    }
+    mux_start(p->mux, below);
+    gs_list_push_back(&a->peers, &p->link);
+}
+
+static void
+door_open(struct admin *a, struct door *d, int fd, enum door_kind kind, struct h1_pool *pool)
 {
     struct gs_listener_events events = { on_accepted, NULL, d };
 
@@ -555,11 +630,11 @@ door_open(struct admin *a, struct door *d, int fd, bool trusted, struct h1_pool 
     d->opts = (struct http_server_options){ .handler = &d->handler,
                                             .pool = pool,
                                             .head_ms = 10000,
-                                            .idle_ms = trusted ? 60000 : 5000,
+                                            .idle_ms = kind == DOOR_UNIX ? 60000 : 5000,
                                             .body_idle_ms = 10000,
                                             .via = "gossamer-admin" };
     d->admin = a;
-    d->trusted = trusted;
+    d->kind = kind;
     d->listener = gs_listener_new(a->loop, fd, &events);
 }
 
@@ -585,13 +660,16 @@ admin_start(const struct admin_options *o, struct admin **out, struct gs_why *wh
     a->socket = gs_strdup(o->socket);
     gs_list_init(&a->conns);
     gs_list_init(&a->streams);
+    gs_list_init(&a->peers);
+    a->peer_door =
+        (struct door){ .handler = { begin, NULL, NULL }, .admin = a, .kind = DOOR_PEERS };
     gs_defer_init(&a->finish, finish);
     gs_timer_init(&a->cut, on_cut);
-    door_open(a, &a->unix_door, sock, true, o->pool);
+    door_open(a, &a->unix_door, sock, DOOR_UNIX, o->pool);
     if (tcp >= 0) {
         if (gs_listen_addr(tcp, &a->addr) != GS_E_OK)
             a->addr = o->listen;
-        door_open(a, &a->tcp_door, tcp, false, o->pool);
+        door_open(a, &a->tcp_door, tcp, DOOR_TCP, o->pool);
     }
     *out = a;
     return GS_E_OK;
@@ -617,6 +695,8 @@ admin_close(struct admin *a, void (*closed)(void *arg), void *arg)
     }
     GS_LIST_EACH_SAFE(n, &a->conns)
         server_conn_drain(n);
+    GS_LIST_EACH_SAFE(n, &a->peers)
+        mux_abort(GS_LIST_ENTRY(n, struct peer_conn, link)->mux, REASON_DRAINING);
     gs_loop_arm(a->loop, &a->cut, CLOSE_MS);
     gs_loop_defer(a->loop, &a->finish);
 }

@@ -35,6 +35,9 @@ struct admin_options {
 gs_err admin_start(const struct admin_options *o, struct admin **out, struct gs_why *why)
     GS_MUST_CHECK;
 struct gs_addr admin_addr(const struct admin *a); /* of TCP, as bound */
+/* Serve other nodes on a descriptor (taken) whose other end a worker has: HTTP/2, and only rows
+ * that are for PEERs. */
+void admin_serve_peers(struct admin *a, int fd);
 /* Stops listening; answers that go on are ended, connections end with the answers they owe, or are
  * cut after a second. closed is called when none is left and the object is freed. */
 void admin_close(struct admin *a, void (*closed)(void *arg), void *arg);

@@ -40,6 +40,7 @@ edit_free(struct edit *e)
         return;
     GS_ASSERT(!gs_timer_armed(&e->deadline));
     gs_list_remove(&e->link);
+    confirm_free(e->others);
     manifest_fini(&e->manifest);
     gs_problems_fini(&e->problems);
     gs_arena_fini(&e->arena);
@@ -61,7 +62,7 @@ take_call(struct edit *e)
 static void
 answer(struct edit *e, unsigned status, bool confirmed, const char *why)
 {
-    struct edit_confirmation c = { .confirmed = confirmed, .why = why };
+    struct edit_confirmation c = { .confirmed = confirmed, .why = why, .others = e->others };
     struct gs_buf out;
 
     gs_loop_clock(e->node->loop);
@@ -192,10 +193,37 @@ on_deadline(struct gs_timer *t)
 {
     struct edit *e = GS_CONTAINER(t, struct edit, deadline);
 
-    if (gs_list_linked(&e->commit.link)) /* on disk; only workers are awaited */
-        answer_saved(e, false);
-    else
+    if (!e->committed && !gs_list_linked(&e->commit.link)) { /* not even on disk */
         gs_loop_arm(e->node->loop, t, LOOP_TICK_MS);
+        return;
+    }
+    answer_saved(e, e->committed);
+    if (e->committed) {
+        edit_free(e);
+        return;
+    }
+    confirm_free(e->others);
+    e->others = NULL;
+}
+
+static void
+maybe_over(struct edit *e)
+{
+    if (!e->committed || (e->call && e->others && !e->heard))
+        return;
+    gs_loop_disarm(e->node->loop, &e->deadline);
+    if (e->call)
+        answer_saved(e, true);
+    edit_free(e);
+}
+
+static void
+on_heard(void *arg)
+{
+    struct edit *e = arg;
+
+    e->heard = true;
+    maybe_over(e);
 }
 
 static void
@@ -203,10 +231,41 @@ on_committed(struct node_commit *c)
 {
     struct edit *e = GS_CONTAINER(c, struct edit, commit);
 
-    gs_loop_disarm(e->node->loop, &e->deadline);
-    if (e->call)
-        answer_saved(e, true);
-    edit_free(e);
+    e->committed = true;
+    maybe_over(e);
+}
+
+static uint8_t
+flags_of(const struct edit *e, size_t i)
+{
+    const struct model_key *k = &e->outcomes[i].key;
+    struct model_object is;
+
+    if (i >= e->object_count)
+        return CONFIRM_DELETED;
+    if (!model_find_object(e->node->model, k->kind, k->ns, k->name, &is))
+        return 0;
+    return is.state == MODEL_PENDING ? CONFIRM_PENDING : 0;
+}
+
+static void
+ask_others(struct edit *e)
+{
+    struct confirm_item items[APPLY_OBJECTS_MAX];
+    size_t count = e->object_count + e->delete_count;
+    char key[POLICY_KEY_TEXT];
+
+    GS_ASSERT(count <= GS_COUNT(items));
+    for (size_t i = 0; i < count; i++) {
+        const struct edit_outcome *o = &e->outcomes[i];
+
+        (void)policy_key(o->key.kind, o->key.ns, o->key.name, key);
+        items[i] = confirm_item(gs_slice_str(key), &o->version, flags_of(e, i));
+    }
+    e->others = confirm_start(
+        e->node,
+        &(struct confirm_options){
+            .items = items, .count = count, .wait_ms = e->wait_ms, .done = on_heard, .arg = e });
 }
 
 static void
@@ -218,6 +277,8 @@ commit(struct edit *e)
     gs_list_init(&e->commit.link);
     gs_timer_init(&e->deadline, on_deadline);
     gs_loop_arm(e->node->loop, &e->deadline, e->wait_ms > LOOP_TICK_MS ? e->wait_ms : LOOP_TICK_MS);
+    (void)node_records_flush(e->node->records); /* what waits here as well is known now */
+    ask_others(e);
     node_commit(e->node, &e->commit);
 }
 

@@ -5,6 +5,9 @@
  *                               │ 422, 404           │ 422         │ 409, 404       │ 500 not saved
  *                               └────────────────────┴─────────────┴ nothing was changed
  *
+ * Once it is in the store every other member is asked as well (confirm.h): the answer waits for
+ * this node and for them, at most wait_ms.
+ *
  * All of it is one transaction. Edits of one node take turns up to gossip_put: each is checked
  * against what the one before it left. An edit outlives its call: when the answer's deadline comes
  * before every worker has taken the change up, the caller is told so and the edit ends later. */
@@ -14,6 +17,7 @@
 #include <gossamer/policy.h>
 
 #include "mesh/admin.h"
+#include "mesh/confirm.h"
 #include "mesh/node.h"
 
 struct edit_outcome { /* of one object or delete */
@@ -55,6 +59,9 @@ struct edit {
     struct edit_outcome *outcomes; /* objects, then deletes */
     uint64_t started_ns;
     struct node_commit commit;
+    struct confirm *others; /* asked; NULL: nobody, or not any more */
+    bool committed;         /* here: in mesh.state, and all workers run it */
+    bool heard;             /* of all others */
     struct gs_timer deadline;
 };
 
@@ -66,13 +73,14 @@ void edit_run(struct edit *e);
 
 /* ---- edit_answer.c ---- */
 
-struct edit_confirmation { /* of this node, until others are asked too */
-    bool confirmed;
-    const char *why; /* it is not */
+struct edit_confirmation {
+    bool confirmed;  /* by this node */
+    const char *why; /* it has not */
+    const struct confirm *others;
     double ms;
 };
 
-/* {"applied": [...], "deleted": [...], "skipped": [...], "warnings": [...], "asked": 1, ...}; a
+/* {"applied": [...], "deleted": [...], "skipped": [...], "warnings": [...], "asked": 5, ...}; a
  * list of what was not asked for is left out. */
 void edit_answer_json(const struct edit *e, const struct edit_confirmation *c, struct gs_buf *out);
 /* Which of the objects a finding is about: the last one of its file that begins before it; SIZE_MAX

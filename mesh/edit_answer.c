@@ -117,21 +117,30 @@ skipped_json(struct json_out *j, const struct manifest *m)
 }
 
 static void
+laggard_json(struct json_out *j, struct gs_slice node, const char *why)
+{
+    json_obj(j);
+    json_kslice(j, "node", node);
+    json_kstr(j, "why", why);
+    json_obj_end(j);
+}
+
+static void
 confirmation_json(struct json_out *j, const struct edit *e, const struct edit_confirmation *c)
 {
+    struct gs_slice name;
+    const char *why;
     bool written = !e->dry_run && e->object_count + e->delete_count > 0;
 
-    json_ku64(j, "asked", written);
-    json_ku64(j, "confirmed", written && c->confirmed);
+    json_ku64(j, "asked", written + confirm_asked(c->others));
+    json_ku64(j, "confirmed", (written && c->confirmed) + confirm_confirmed(c->others));
     json_kdouble(j, "ms", c->ms);
     json_key(j, "laggards");
     json_arr(j);
-    if (!c->confirmed) {
-        json_obj(j);
-        json_kstr(j, "node", e->node->config->node);
-        json_kstr(j, "why", c->why);
-        json_obj_end(j);
-    }
+    if (!c->confirmed)
+        laggard_json(j, gs_slice_str(e->node->config->node), c->why);
+    for (size_t at = 0; confirm_next_laggard(c->others, &at, &name, &why);)
+        laggard_json(j, name, why);
     json_arr_end(j);
 }
 

@@ -27,10 +27,13 @@
 #include "mesh/admin.h"
 #include "mesh/advertise.h"
 #include "mesh/config/config.h"
+#include "mesh/confirm.h"
 #include "mesh/health.h"
 #include "mesh/journal.h"
 #include "mesh/keys.h"
+#include "mesh/meshcall.h"
 #include "mesh/node_dir.h"
+#include "mesh/node_proxy.h"
 #include "mesh/node_run.h"
 #include "mesh/node_services.h"
 #include "mesh/port_owner.h"
@@ -58,8 +61,7 @@ struct running { /* a node and what only its start and stop need */
     void (*on_left)(void *arg);
     void *on_left_arg;
     struct node_commit opening;   /* done is set: the core has opened */
-    struct proxy_caller *callers; /* in caller_arena */
-    struct gs_arena caller_arena;
+    struct node_proxy *proxy;
     int lock_fd;
 };
 
@@ -243,6 +245,7 @@ on_drained(void *arg)
 {
     struct running *r = arg;
 
+    meshcalls_close(r->node.calls);
     node_records_workers_gone(r->node.records);
     persist_drain(r->node.persist, on_state_saved, r);
 }
@@ -304,6 +307,7 @@ node_leave(struct node *n, void (*left)(void *arg), void *arg)
 
     LOG_INFO("node.leaving", "node=%s", n->config->node);
     gs_fsm_move(&n->phase, NODE_DRAINING);
+    confirm_answer(n);
     r->on_left = left;
     r->on_left_arg = arg;
     r->leave = (struct gossip_call){ .run = run_leave, .done = on_leave };
@@ -325,6 +329,7 @@ on_term(void *arg, int signum)
     LOG_INFO("node.draining", "signal=%d", signum);
     gs_fsm_move(&r->node.phase, NODE_DRAINING);
     model_set_draining(r->node.model);
+    confirm_answer(&r->node); /* who waits here is told to look elsewhere */
     (void)node_records_flush(r->node.records); /* the others shall know before they are refused */
     drain(r);
 }
@@ -341,97 +346,12 @@ on_hangup(void *arg, int signum)
 
 /* ---- start ---- */
 
-/* "cannot listen on 127.0.0.1:4140: Address already in use" and who it is, or what to change. */
-static void
-explain_port(const struct gs_addr *addr, const char *key, struct gs_why *why)
-{
-    struct gs_why said = *why;
-    struct gs_buf owner;
-
-    gs_buf_init(&owner, sizeof(why->text));
-    if (port_owner(addr, &owner))
-        (void)gs_refuse(why, GS_E_IN_USE, "%.160s: %s holds it; stop it or set %s", said.text,
-                        gs_buf_cstr(&owner), key);
-    else
-        (void)gs_refuse(why, GS_E_IN_USE, "%.160s; set %s to another port", said.text, key);
-    gs_buf_fini(&owner);
-}
-
-static void
-explain_proxy_port(struct running *r, uint32_t callers, struct gs_why *why)
-{
-    const struct gs_addr *addr = &r->node.config->proxy.inbound;
-    const char *key = "proxy.inbound";
-    char text[GS_ADDR_TEXT];
-    size_t len = strlen(why->text);
-
-    for (uint32_t i = 0; i < callers; i++) {
-        if (!strstr(why->text, gs_addr_text(&r->callers[i].outbound, text)))
-            continue;
-        addr = &r->callers[i].outbound;
-        key = i == 0 ? "proxy.outbound" : "services[].outbound";
-    }
-    if (len + 2 < sizeof(why->text))
-        memcpy(why->text + len, ": ", 3);
-    explain_port(addr, key, why);
-}
-
-static const char *
-service_caller(struct running *r, const struct config_service *s)
-{
-    return gs_arena_printf(&r->caller_arena, "%s/%s", s->ns, s->name);
-}
-
-/* Until there are certificates: who comes in by a service's own outbound listener is that service;
- * else the only service of a node that hosts one; else the node. Returns how many there are. */
-static uint32_t
-make_callers(struct running *r)
-{
-    const struct config *c = r->node.config;
-    uint32_t n = 1;
-
-    gs_arena_init(&r->caller_arena, NULL, 0, 1024);
-    r->callers = gs_arena_zalloc(&r->caller_arena, (c->services.count + 1) * sizeof(*r->callers));
-    r->callers[0].outbound = c->proxy.outbound;
-    r->callers[0].name = c->services.count == 1
-                             ? service_caller(r, &c->services.items[0])
-                             : gs_arena_printf(&r->caller_arena, "node/%s", c->node);
-    for (size_t i = 0; i < c->services.count; i++) {
-        const struct config_service *s = &c->services.items[i];
-
-        if (s->outbound.family != 0)
-            r->callers[n++] = (struct proxy_caller){ service_caller(r, s), s->outbound };
-    }
-    return n;
-}
-
 static gs_err
 start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why *why)
 {
-    const struct config *c = r->node.config;
-    struct proxy_options o = { .callers = r->callers,
-                               .caller_count = make_callers(r),
-                               .inbound = c->proxy.inbound,
-                               .standing = gs_fsm_is(&r->node.phase, NODE_READY) ? PROXY_OPEN
-                                                                                 : PROXY_CLOSED,
-                               .workers = workers,
-                               .shared = one_thread ? r->node.loop : NULL,
-                               .hub = r->node.hub,
-                               .connect_ms = c->timeouts.connect_ms,
-                               .head_ms = c->timeouts.head_ms,
-                               .body_idle_ms = c->timeouts.body_idle_ms,
-                               .response_ms = c->timeouts.response_ms,
-                               .drain_ms = c->timeouts.drain_ms,
-                               .idle_ms = c->timeouts.idle_ms,
-                               .node = c->node,
-                               .seed = gs_rng_seed_from_system() };
-    gs_err e;
+    struct node_proxy_options o = { &r->node, r->admin, workers, one_thread };
 
-    o.callers = r->callers;
-    e = proxy_start(&o, &r->node.proxy, why);
-    if (e == GS_E_IN_USE)
-        explain_proxy_port(r, o.caller_count, why);
-    return e;
+    return node_proxy_start(&o, &r->proxy, why);
 }
 
 static gs_err
@@ -443,7 +363,7 @@ start_admin(struct running *r, struct gs_why *why)
 
     if (e == GS_E_IN_USE && strstr(why->text, "cannot listen on") &&
         !strstr(why->text, c->admin.socket))
-        explain_port(&c->admin.listen, "admin.listen", why);
+        port_owner_explain(&c->admin.listen, "admin.listen", why);
     return e;
 }
 
@@ -507,7 +427,7 @@ start_sockets(struct running *r, struct gs_why *why)
     gs_err e = gossip_sockets_open(&c->gossip.bind, &r->sockets, why);
 
     if (e == GS_E_IN_USE)
-        explain_port(&c->gossip.bind, "gossip.bind", why);
+        port_owner_explain(&c->gossip.bind, "gossip.bind", why);
     if (e != GS_E_OK)
         return e;
     r->node.gossip_addr = advertise_find(c, &how);
@@ -589,7 +509,6 @@ free_all(struct running *r)
 {
     struct node *n = &r->node;
 
-    proxy_free(n->proxy);
     gossip_loop_free(n->gossip ? n->gossip : r->stopped);
     gs_loop_free(n->loop);
     persist_free(n->persist);
@@ -606,8 +525,7 @@ free_all(struct running *r)
     stat_names_free(n->stat_names);
     stat_window_free(n->window);
     seal_key_free(r->key);
-    if (r->callers)
-        gs_arena_fini(&r->caller_arena);
+    node_proxy_free(r->proxy);
     h1_pool_free(r->h1);
     if (r->lock_fd >= 0)
         close(r->lock_fd);
@@ -674,6 +592,8 @@ running_new(const struct config *c)
     r->node.window = stat_window_new();
     gs_fsm_init(&r->node.phase, &phase_def, NODE_CLOSED);
     gs_list_init(&r->node.edits);
+    gs_list_init(&r->node.confirming);
+    gs_list_init(&r->node.confirms);
     r->h1 = h1_pool_new();
     gs_timer_init(&r->sample, on_sample);
     gs_timer_init(&r->leave_timer, ask_left);

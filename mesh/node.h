@@ -12,6 +12,7 @@ struct config;
 struct gossip_event;
 struct gossip_loop;
 struct journal;
+struct meshcalls;
 struct roster;
 struct proxy;
 
@@ -38,6 +39,10 @@ struct node {
     uint64_t started_ms;        /* monotonic */
     struct gs_fsm phase;        /* enum node_phase */
     struct gs_list edits;       /* edit.c's: the first is being checked and put */
+    struct meshcalls *calls;    /* to other nodes; NULL without a proxy */
+    struct gs_list confirming;  /* confirm.c's: members are asked */
+    struct gs_list confirms;    /* api_confirm.c's: members have asked */
+    uint32_t confirm_count;
 };
 
 uint64_t node_wall_ms(void);
@@ -75,7 +80,7 @@ uint64_t node_records_flush(struct node_records *r);
 /* The events of what the store took were delivered: a new snapshot is published, the state goes to
  * disk, and c->done is called when both are through. */
 void node_commit(struct node *n, struct node_commit *c);
-/* c->done is called when all workers have adopted what is published now; perhaps at once. */
+/* c->done is called when all workers have adopted what is published now; not at once. */
 void node_when_adopted(struct node *n, struct node_commit *c);
 /* The workers are gone and adopt no more: commits wait for the disk alone from now on. */
 void node_records_workers_gone(struct node_records *r);

@@ -5,7 +5,8 @@
  *        └─▶ roster, journal
  *
  * A burst from peers (a node that was away hears everything at once) costs FLUSHES_PER_S snapshots
- * a second, whatever its size. An operator's own write is never paced. */
+ * a second, whatever its size. An operator's own write is never paced, and nothing is while another
+ * node waits for us to confirm one of its own. */
 #include "mesh/node.h"
 
 #include <gossamer/alloc.h>
@@ -13,6 +14,7 @@
 #include <gossamer/log.h>
 #include <gossamer/loop.h>
 
+#include "mesh/confirm.h"
 #include "mesh/journal.h"
 #include "mesh/model/codec.h"
 #include "mesh/roster.h"
@@ -130,6 +132,7 @@ node_records_flush(struct node_records *r)
     publish_own(n);
     if (f.seq > 0)
         reap_later(r);
+    confirm_answer(n);
     return f.seq > 0 ? f.seq : snapshot_current(n->hub)->seq;
 }
 
@@ -159,7 +162,7 @@ flush_later(struct node_records *r)
     if (r->unflushed)
         return;
     r->unflushed = true;
-    if (loop->now_ms - r->flushed_ms >= FLUSH_MS)
+    if (loop->now_ms - r->flushed_ms >= FLUSH_MS || !gs_list_empty(&r->node->confirms))
         gs_loop_defer(loop, &r->flush_soon);
     else
         gs_loop_arm(loop, &r->flush, r->flushed_ms + FLUSH_MS - loop->now_ms);
@@ -277,10 +280,12 @@ node_records_on_event(struct node_records *r, const struct gossip_event *e)
     struct node *n = r->node;
     uint64_t wall_ms = node_wall_ms();
 
-    if (e->type == GOSSIP_EVENT_NODE)
+    if (e->type == GOSSIP_EVENT_NODE) {
         roster_on_event(n->members, e, wall_ms);
-    else
+        confirm_on_member(n, &e->node);
+    } else {
         journal_on_event(n->journal, e, n->members, wall_ms);
+    }
     if (tell_model(n, e) || e->type == GOSSIP_EVENT_OPENED)
         flush_later(r);
     if (changes_the_file(e))
@@ -339,7 +344,8 @@ node_when_adopted(struct node *n, struct node_commit *c)
     c->node = n;
     c->seq = snapshot_current(n->hub)->seq;
     gs_list_push_back(&n->records->commits, &c->link);
-    commits_check(n->records);
+    if (!gs_timer_armed(&n->records->adopt))
+        gs_loop_arm(n->loop, &n->records->adopt, LOOP_TICK_MS);
 }
 
 void

@@ -97,3 +97,18 @@ port_owner(const struct gs_addr *addr, struct gs_buf *out)
         closedir(proc);
     return found;
 }
+
+void
+port_owner_explain(const struct gs_addr *addr, const char *key, struct gs_why *why)
+{
+    struct gs_why said = *why;
+    struct gs_buf owner;
+
+    gs_buf_init(&owner, sizeof(why->text));
+    if (port_owner(addr, &owner))
+        (void)gs_refuse(why, GS_E_IN_USE, "%.160s: %s holds it; stop it or set %s", said.text,
+                        gs_buf_cstr(&owner), key);
+    else
+        (void)gs_refuse(why, GS_E_IN_USE, "%.160s; set %s to another port", said.text, key);
+    gs_buf_fini(&owner);
+}

@@ -43,6 +43,18 @@ bool mesh_in_empty(const struct mesh_in *in);
 /* Streams and connections of this worker, for the one that listens. */
 uint64_t mesh_in_load(const struct mesh_in *in);
 
+/* ---- mesh_call.c: questions between nodes, to and from the control thread ---- */
+
+struct mesh_calls;
+
+/* Takes the descriptors: this worker's ends of socket pairs, -1 for none (proxy_options.doors). */
+struct mesh_calls *mesh_calls_new(struct worker *w, int answer_fd, int ask_fd);
+void mesh_calls_free(struct mesh_calls *c); /* when it is empty; NULL is fine */
+struct http_handler *mesh_calls_handler(struct mesh_calls *c); /* of other nodes' questions */
+void mesh_calls_stop_asking(struct mesh_calls *c);             /* the control thread hears it */
+void mesh_calls_close(struct mesh_calls *c);
+bool mesh_calls_empty(const struct mesh_calls *c);
+
 /* ---- of both ---- */
 
 /* One connection more of the process: false when there are MUX_CONNECTIONS_MAX. */

@@ -324,7 +324,7 @@ take_one(struct mesh_in *in, int fd)
                                             .role = MUX_SERVER,
                                             .events = &link_events,
                                             .arg = l,
-                                            .calls = w->opts->mesh_calls });
+                                            .calls = mesh_calls_handler(w->mesh_calls) });
     below = stream_tcp_accept(w->loop, fd, &mux_sink_ops, l->mux);
     if (!below) { /* it has closed the descriptor */
         mux_free(l->mux);

@@ -570,7 +570,7 @@ on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
     struct mux_stream *ms = stream_by_id(arg, id);
 
     (void)session;
-    if (!ms)
+    if (!ms || !ms->on_wire) /* its request never left: on_not_sent came first */
         return 0;
     if (gs_fsm_is(&ms->fsm, MS_OPENING) && code == NGHTTP2_REFUSED_STREAM)
         ms->refusal = (struct mux_refusal){ 503, OUTCOME_NOT_PROCESSED };

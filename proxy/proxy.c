@@ -85,7 +85,12 @@ start_worker(struct proxy *p, uint32_t index)
 
     for (uint32_t i = 0; i < o->caller_count; i++)
         mine[i] = p->fds[i * o->workers + index];
-    p->workers[index] = worker_new(p, o, index, mine, index == 0 ? p->fds[fd_count(p) - 1] : -1);
+    p->workers[index] = worker_new(
+        p, o, index,
+        &(struct worker_fds){ .callers = mine,
+                              .mesh = index == 0 ? p->fds[fd_count(p) - 1] : -1,
+                              .answers = o->doors ? o->doors[index] : -1,
+                              .asks = o->doors && index == 0 ? o->doors[o->workers] : -1 });
     gs_free(mine);
 }
 
@@ -133,11 +138,14 @@ proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *wh
     atomic_store(&p->standing, o->standing);
     e = bind_all(p, why);
     if (e != GS_E_OK) {
+        for (uint32_t i = 0; o->doors && i <= o->workers; i++)
+            close(o->doors[i]);
         free_parts(p);
         return e;
     }
     for (uint32_t i = 0; i < o->workers; i++)
         start_worker(p, i);
+    p->opts.doors = NULL; /* each has taken its own */
     atomic_store(&p->running, o->workers);
     snapshot_hub_on_publish(o->hub, wake_worker, p);
     for (uint32_t i = 0; i < o->workers && !o->shared; i++)

@@ -148,7 +148,10 @@ worker_conn_closed(struct worker *w)
     if (!pool_empty(w->pool))
         return;
     mesh_out_close(w->mesh_out);
-    if (mesh_out_empty(w->mesh_out) && mesh_in_empty(w->mesh_in))
+    if (!mesh_out_empty(w->mesh_out) || !mesh_in_empty(w->mesh_in))
+        return;
+    mesh_calls_close(w->mesh_calls);
+    if (mesh_calls_empty(w->mesh_calls))
         worker_stop(w);
 }
 
@@ -216,6 +219,7 @@ drain_start(struct worker *w)
     if (w->index == 0)
         proxy_drain_others(w->proxy); /* nothing is handed to them from now on */
     mesh_in_drain(w->mesh_in);
+    mesh_calls_stop_asking(w->mesh_calls);
     GS_LIST_EACH_SAFE(n, &w->conns)
         server_conn_drain(n);
     GS_LIST_EACH_SAFE(n, &w->stream_conns)
@@ -305,8 +309,8 @@ open_doors(struct worker *w, const int *fds)
 }
 
 struct worker *
-worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, const int *fds,
-           int mesh_fd)
+worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index,
+           const struct worker_fds *fds)
 {
     struct worker *w = gs_zalloc(sizeof(*w));
     static const char *const names[] = { "worker0", "worker1", "worker2", "worker3" };
@@ -331,10 +335,11 @@ worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index, const
     gs_timer_init(&w->sample_timer, on_sample);
     gs_timer_init(&w->hold_timer, on_hold_timer);
     w->root = snapshot_adopt(o->hub, index);
-    open_doors(w, fds);
-    if (mesh_fd >= 0)
+    w->mesh_calls = mesh_calls_new(w, fds->answers, fds->asks);
+    open_doors(w, fds->callers);
+    if (fds->mesh >= 0)
         w->mesh_listener = gs_listener_new(
-            w->loop, mesh_fd, &(struct gs_listener_events){ on_mesh_accepted, on_mesh_shed, w });
+            w->loop, fds->mesh, &(struct gs_listener_events){ on_mesh_accepted, on_mesh_shed, w });
     return w;
 }
 
@@ -355,6 +360,7 @@ worker_free(struct worker *w)
     pool_free(w->pool);
     mesh_out_free(w->mesh_out);
     mesh_in_free(w->mesh_in);
+    mesh_calls_free(w->mesh_calls);
     exchange_pool_free(w);
     h1_pool_free(w->h1);
     stat_table_free(w->stats);

@@ -7,6 +7,7 @@
 #include <gossamer/proxy.h>
 
 struct exchange;
+struct mesh_calls;
 struct mesh_in;
 struct mesh_out;
 struct pool;
@@ -83,6 +84,7 @@ struct worker {
     struct pool *pool;
     struct mesh_out *mesh_out;
     struct mesh_in *mesh_in;
+    struct mesh_calls *mesh_calls;
     _Atomic(struct endpoint_state *) *endpoints; /* SLOTS_MAX, made on first use */
     struct service_state **services;             /* SERVICES_MAX, made on first use */
     struct exchange *free_exchanges;
@@ -110,9 +112,13 @@ counter_sub(_Atomic uint64_t *c, uint64_t n)
 }
 
 /* worker.c */
-/* fds: a listening socket for each caller; mesh_fd: for other nodes, -1 for all workers but one. */
+struct worker_fds {     /* all taken; -1: it has none */
+    const int *callers; /* a listening socket for each caller */
+    int mesh;           /* for other nodes; one worker's */
+    int answers, asks;  /* proxy_options.doors */
+};
 struct worker *worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index,
-                          const int *fds, int mesh_fd);
+                          const struct worker_fds *fds);
 void worker_run(struct worker *w);   /* until stopped; not with a shared loop */
 void worker_drain(struct worker *w); /* any thread */
 void worker_free(struct worker *w);

@@ -216,6 +216,16 @@ bool model_find_object(const struct model *m, enum policy_kind kind, struct gs_s
 bool model_next_object(const struct model *m, size_t *at, struct model_object *out);
 const char *model_state_text(enum model_state s); /* "active", "pending", "rejected" */
 
+struct model_standing { /* of one key; borrowed until the next change */
+    struct gs_slice key;
+    enum model_state state; /* as of the last flush */
+    bool deleted;           /* its newest version is that it is gone */
+    struct gs_version version, active_version; /* generation 0: none is known, nothing is active */
+    const char *why;
+};
+/* As model_next_object, with what was deleted lately as well. */
+bool model_next_standing(const struct model *m, size_t *at, struct model_standing *out);
+
 /* Each writes one JSON object: {"services": [...]}, {"endpoints": [...]}, {"objects": [...]}.
  * ns, name: empty means all. */
 void model_services_json(const struct model *m, struct gs_slice ns, struct gs_slice name,

@@ -20,14 +20,15 @@ enum proxy_standing {
     PROXY_CLOSED, /* other nodes' requests are answered 503 not-processed */
 };
 
-struct http_handler;
-
 struct proxy_options {
     const struct proxy_caller *callers; /* the first is whoever is no other: 4140 */
     uint32_t caller_count;
     struct gs_addr inbound; /* 4143: other nodes; family 0: none */
     enum proxy_standing standing;
-    struct http_handler *mesh_calls; /* answers other nodes' questions, on any worker; or NULL */
+    /* Ends of socket pairs, taken even by a refusal, borrowed as an array: HTTP/2 runs on each
+     * (mux.h). One per worker, which asks there what other nodes ask this one; and one more, where
+     * it is asked what other nodes are to be asked (`:authority ID@ADDRESS`). NULL: none. */
+    const int *doors;
     uint32_t workers;                /* 1..WORKERS_MAX */
     struct gs_loop *shared;          /* run on this loop, no threads (--threads 1); else NULL */
     struct snapshot_hub *hub;

@@ -129,6 +129,23 @@ count_text(struct gs_buf *out, size_t *parts, size_t count, const char *what)
         (void)gs_buf_printf(out, "%s%zu %s", (*parts)++ > 0 ? ", " : "", count, what);
 }
 
+/* "5/5 in 41 ms", or "4/5 in 10.0 s; n4: has not answered". */
+static void
+confirmed_text(const struct tree *root, struct gs_buf *out)
+{
+    const struct tree *list = tree_find(root, "laggards");
+    double ms = ask_number(root, "ms");
+    bool seconds = ms >= 1000;
+
+    (void)gs_buf_printf(out, "%.0f/%.0f in %.*f %s", ask_number(root, "confirmed"),
+                        ask_number(root, "asked"), seconds || ms < 1 ? 1 : 0,
+                        seconds ? ms / 1000 : ms, seconds ? "s" : "ms");
+    for (size_t i = 0; list && i < list->count; i++)
+        (void)gs_buf_printf(out, "; %s: %s", or_dash(ask_text(list->items[i], "node")),
+                            or_dash(ask_text(list->items[i], "why")));
+    (void)gs_buf_put_str(out, "\n");
+}
+
 static void
 summary_text(const struct change *c, const struct tree *root, struct gs_buf *out)
 {
@@ -136,7 +153,6 @@ summary_text(const struct change *c, const struct tree *root, struct gs_buf *out
     const struct tree *deleted = tree_find(root, "deleted");
     const struct tree *skipped = tree_find(root, "skipped");
     size_t unchanged = count_unchanged(applied);
-    double ms = ask_number(root, "ms");
     size_t parts = 0;
 
     count_text(out, &parts, applied ? applied->count - unchanged : 0, "applied");
@@ -147,8 +163,7 @@ summary_text(const struct change *c, const struct tree *root, struct gs_buf *out
     if (c->dry_run)
         (void)gs_buf_put_str(out, "dry run: nothing was changed\n");
     else if (ask_number(root, "asked") > 0)
-        (void)gs_buf_printf(out, "%.0f/%.0f in %.*f ms\n", ask_number(root, "confirmed"),
-                            ask_number(root, "asked"), ms < 1 ? 1 : 0, ms);
+        confirmed_text(root, out);
 }
 
 static void
@@ -174,7 +189,7 @@ tell_laggards(const struct change *c, const struct tree *root)
     if (c->no_wait || !list || list->count == 0)
         return CLI_GOOD;
     for (size_t i = 0; i < list->count; i++)
-        (void)cli_fail(CLI_TIMEOUT, NULL, "node %s did not confirm: %s",
+        (void)cli_fail(CLI_TIMEOUT, NULL, "node %s did not confirm: it %s",
                        or_dash(ask_text(list->items[i], "node")),
                        or_dash(ask_text(list->items[i], "why")));
     return cli_fail(CLI_TIMEOUT,

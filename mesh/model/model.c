@@ -280,6 +280,24 @@ model_next_object(const struct model *m, size_t *at, struct model_object *out)
     return false;
 }
 
+bool
+model_next_standing(const struct model *m, size_t *at, struct model_standing *out)
+{
+    const struct object *o;
+
+    if (*at >= m->objects.count)
+        return false;
+    o = m->objects.items[(*at)++];
+    *out = (struct model_standing){ .key = o->key, .state = o->state, .why = o->why };
+    if (o->latest) {
+        out->deleted = o->latest->deleted;
+        out->version = o->latest->version;
+    }
+    if (o->active)
+        out->active_version = o->active->version;
+    return true;
+}
+
 const char *
 model_state_text(enum model_state s)
 {

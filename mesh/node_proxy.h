@@ -1,0 +1,20 @@
+/* node_proxy.h - starting the data plane of a node, and the doors between it and the control
+ * thread: by one in each worker other nodes ask the admin API, by one more we ask them. */
+#pragma once
+
+#include "mesh/node.h"
+
+struct admin;
+struct node_proxy;
+
+struct node_proxy_options {
+    struct node *node; /* gets .proxy and .calls */
+    struct admin *admin;
+    uint32_t workers;
+    bool one_thread; /* on the node's loop */
+};
+
+/* *out is set by a refusal, too. */
+gs_err node_proxy_start(const struct node_proxy_options *o, struct node_proxy **out,
+                        struct gs_why *why) GS_MUST_CHECK;
+void node_proxy_free(struct node_proxy *p); /* the loop has ended; NULL is fine */

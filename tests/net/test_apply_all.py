@@ -1,0 +1,223 @@
+"""A change is applied at one node and confirmed by all.
+
+    n1 ◀──gossip──▶ n2 ... n5     apply at any of them: it asks each of the others over the mesh
+     └──▶ GET /api/v1/confirm ──▶   transport (4143) whether its workers run what was written
+"""
+import json
+import signal
+import statistics
+import threading
+import time
+
+import pytest
+from lib.mesh import note
+from lib.node import cli, service
+from lib.settings import HEAVY, secs, until
+
+CHANGES = 50
+
+
+def serving(bench, count, services=None):
+    m = bench.mesh()
+    for i in range(count):
+        m.add(proxy=True, services=(services or {}).get(i, ()))
+    m.wait_whole()
+    return m
+
+
+@pytest.fixture
+def five(bench):
+    return serving(bench, 5)
+
+
+def apply(n, *objects, wait="10s", timeout=30, **params):
+    """(status, document) of POST /api/v1/apply."""
+    query = "".join(f"&{k}={v}" for k, v in params.items())
+    body = "\n---\n".join(json.dumps(o) for o in objects)
+    status, answer = n.admin_request("POST",
+                                     f"/api/v1/apply?namespace=default&wait={wait}{query}",
+                                     body,
+                                     timeout=timeout)
+    return status, json.loads(answer)
+
+
+def apply_cli(n, tmp_path, obj, *args):
+    f = tmp_path / "change.yaml"
+    f.write_text(json.dumps(obj))
+    return cli("apply", "-f", str(f), "--socket", n.socket_path, *args, timeout=60)
+
+
+# ---- everybody ----
+
+
+def test_all_confirm(five, tmp_path):
+    for i, n in enumerate(five.nodes):
+        code, out, err = apply_cli(n, tmp_path, note("hello", f"from {n.name}"))
+        assert code == 0, (out, err)
+        assert out.splitlines()[-1].startswith("5/5 in "), out
+        for other in five.nodes:
+            assert five.text_of(other, "hello") == f"from {n.name}", "it was confirmed"
+    code, out, err = cli("delete", "Note", "hello", "--socket", five["n3"].socket_path)
+    assert code == 0 and out.splitlines()[-1].startswith("5/5 in "), (out, err)
+    assert all(five.text_of(n, "hello") is None for n in five.nodes)
+
+
+def test_many_objects_in_one_question(five):
+    status, doc = apply(five["n2"], *[note(f"n{i}", "x") for i in range(256)])
+    assert status == 200
+    assert (doc["asked"], doc["confirmed"], doc["laggards"]) == (5, 5, []), doc["laggards"]
+    status, doc = apply(five["n4"], *[note(f"n{i}", "x") for i in range(256)])
+    assert (doc["asked"], doc["confirmed"]) == (5, 5), "unchanged is confirmed, too"
+
+
+def test_a_node_without_proxy_is_not_asked(bench):
+    m = serving(bench, 2)
+    m.add()
+    m.wait_whole()
+    status, doc = apply(m["n1"], note("a", "b"))
+    assert (doc["asked"], doc["confirmed"]) == (2, 2), doc
+    status, doc = apply(m["n3"], note("a", "c"))
+    assert (doc["asked"], doc["confirmed"]) == (1, 1), "it has no way to ask"
+
+
+def test_nobody_is_asked_without_waiting(five):
+    status, doc = apply(five["n1"], note("a", "b"), wait="0ms")
+    assert doc["asked"] == 1
+
+
+def test_what_waits_everywhere_is_confirmed(five):
+    vs = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "web"},
+        "spec": {
+            "hosts": ["web"],
+            "http": [{"route": [{"destination": {"host": "web", "subset": "v1"}}]}],
+        },
+    }
+    status, doc = apply(five["n1"], vs, wait="5s")
+    assert doc["applied"][0]["state"] == "pending"
+    assert (doc["asked"], doc["confirmed"]) == (5, 5), doc
+
+
+def test_only_what_is_for_peers_is_answered(five):
+    for path in ("/api/v1/confirm", "/api/v1/confirm?wait=1&list=", "/api/v1/confirm?list=AAAA&wait=1",
+                 "/api/v1/confirm?wait=x&list=" + "A" * 31):
+        assert five["n1"].admin_request("GET", path)[0] == 400
+    assert five["n1"].admin_request("GET", "/api/v1/confirm", tcp=True)[0] == 403
+    status, body = five["n1"].admin_request("GET", "/api/v1/confirm?wait=50&list=" + "A" * 32)
+    assert status == 400, body
+
+
+# ---- those who do not ----
+
+
+def test_a_stopped_node_is_named(five, tmp_path):
+    sleeper = five["n4"]
+    sleeper.proc.send_signal(signal.SIGSTOP)
+    try:
+        code, out, err = apply_cli(five["n1"], tmp_path, note("a", "b"), "--timeout", "1s")
+        assert code == 4, (out, err)
+        assert "4/5 in 1.0 s; n4: " in out, out
+        assert "n4" in err
+        code, out, err = apply_cli(five["n1"], tmp_path, note("a", "c"))
+        assert code == 4 and "4/5 in " in out and "n4: " in out, (out, err)
+    finally:
+        sleeper.proc.send_signal(signal.SIGCONT)
+    start = time.monotonic()
+    five.wait_note("a", "c", 2)
+    print("converged %.0f ms after SIGCONT" % ((time.monotonic() - start) * 1000))
+
+
+def test_a_member_killed_meanwhile_is_named(five):
+    sleeper = five["n5"]
+    sleeper.proc.send_signal(signal.SIGSTOP)
+    got = []
+    t = threading.Thread(target=lambda: got.append(apply(five["n2"], note("a", "b"), wait="20s")))
+    t.start()
+    until("the others have it", lambda: all(
+        five.text_of(n, "a") == "b" for n in five.nodes if n is not sleeper))
+    sleeper.crash()
+    t.join(secs(25))
+    status, doc = got[0]
+    assert (doc["asked"], doc["confirmed"]) == (5, 4)
+    assert [x["node"] for x in doc["laggards"]] == ["n5"]
+    assert doc["ms"] < secs(19000), "nobody waits for the dead"
+
+
+def test_a_node_that_stops_says_so_or_is_named(five):
+    """It is asked for what it will never get, and ends: nobody waits for it in vain."""
+    got = []
+    sleeper = five["n5"]
+    sleeper.proc.send_signal(signal.SIGSTOP)
+    t = threading.Thread(target=lambda: got.append(apply(five["n1"], note("a", "b"), wait="20s")))
+    t.start()
+    until("n1 has it", lambda: five.text_of(five["n1"], "a") == "b")
+    five["n1"].term()
+    t.join(secs(10))
+    assert got and got[0][1]["laggards"], got
+    sleeper.proc.send_signal(signal.SIGCONT)
+    assert five["n1"].wait(20) == 0
+
+
+# ---- versions ----
+
+
+def test_if_version_at_another_node(five, tmp_path):
+    first = apply(five["n1"], note("a", "1"))[1]["applied"][0]["version"]
+    code, out, err = apply_cli(five["n3"], tmp_path, note("a", "2"), "--if-version", first)
+    assert code == 0, (out, err)
+    code, out, err = apply_cli(five["n5"], tmp_path, note("a", "3"), "--if-version", first)
+    assert code == 5, (out, err)
+    assert all(five.text_of(n, "a") == "2" for n in five.nodes)
+
+
+def test_changes_from_everywhere_under_load(bench):
+    o = bench.origin("echo")
+    m = serving(bench, 5, {0: [service("echo", [o])]})
+    for n in m.nodes[1:]:
+        n.wait_states("echo", ["healthy"])
+    stop, failed, served = threading.Event(), [], [0]
+
+    def load(n):
+        with n.conn() as c:
+            while not stop.is_set():
+                r = c.ask()
+                served[0] += 1
+                if r.status != 200:
+                    failed.append((n.name, r.status))
+
+    threads = [threading.Thread(target=load, args=(n, )) for n in m.nodes]
+    for t in threads:
+        t.start()
+    took = []
+    try:
+        for i in range(CHANGES * (4 if HEAVY else 1)):
+            status, doc = apply(m.nodes[i % 5], note("n", str(i)))
+            assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 5), doc
+            took.append(doc["ms"])
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    took.sort()
+    print("apply to all: p50 %.1f ms, p99 %.1f ms, max %.1f ms; %d requests" %
+          (statistics.median(took), took[int(len(took) * 0.99) - 1], took[-1], served[0]))
+    assert not failed and served[0] > 0
+    assert statistics.median(took) <= secs(50)
+    assert took[-1] <= secs(500)
+
+
+def test_alone_with_what_was_known(bench):
+    o1, o2 = bench.origin("v1"), bench.origin("v2")
+    m = serving(bench, 3, {0: [service("echo", [o1])], 1: [service("web", [o2])]})
+    for n in m.nodes:
+        n.wait_states("echo", ["healthy"])
+    assert apply(m["n3"], note("kept", "yes"))[1]["confirmed"] == 3
+    first = m["n1"]
+    first.stop()
+    for n in m.nodes[1:]:
+        n.crash()
+    first.start()
+    assert m.text_of(first, "kept") == "yes"
+    assert first.ask().status == 200
