@@ -249,14 +249,14 @@ fail_own(struct gossip *g, uint64_t now_ms, struct member *m)
 
     end_own(g);
     g->n.probes_failed++;
-    /* A helper that is well says NACK when it has no answer either; one that says nothing hints
-     * that it is we who hear badly. */
-    probe_health(g, o.asked > o.nacks ? 2 : 1);
     member_suspect(g, now_ms, m);
     for (unsigned i = 0; i < o.asked; i++) {
         if (o.nacked & (1u << i))
             member_confirm(g, now_ms, m, &o.helpers[i]);
     }
+    /* A helper that is well says NACK when it has no answer either; one that says nothing hints
+     * that it is we who hear badly. */
+    probe_health(g, o.asked > o.nacks ? 2 : 1);
 }
 
 static void

@@ -44,7 +44,8 @@ truth(const struct host *s)
 static bool
 state_is_right(const struct world *w, const struct host *s, const struct gossip_node *n)
 {
-    bool left = s->leave_boot == n->boot && n->boot > 0;
+    bool left =
+        n->boot > 0 && n->boot <= s->leave_boot; /* of a later life nobody need have heard */
     bool crashes = w->tally[FAULT_CRASH].fired + w->tally[FAULT_POWER].fired > 0;
 
     if (host_is_up(s))
