@@ -307,12 +307,12 @@ def test_a_wrong_verdict_fails_nothing(bench, labels, tell, what):
     m, v1 = Services(bench), labels("v1")
     n1 = m.host()
     n2 = m.host(tools={"v1": v1}, group=54321)
-    n3 = m.host()
+    n3, quiet = m.host(), m.host()
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"])
     with Load([n1, n3], 2) as load:
         load.wait()
-        with Cut(n2, [n1, n3], tcp=what != "UDP"):
+        with Cut(n2, [n1, n3, quiet], tcp=what != "UDP"):
             load.wait()
             if what == "UDP":
                 began = time.monotonic()
@@ -322,6 +322,11 @@ def test_a_wrong_verdict_fails_nothing(bench, labels, tell, what):
                 m.wait_state("n2", "dead", DEAD_S, but=(n2, ))
                 verdict = [e["state"] for n in (n1, n3) for e in m.rows(n, "tools")]
                 assert set(verdict) <= {"healthy", "lost"}, verdict  # healthy: it answers all the time
+                # Who has not called it believes the verdict, and uses it all the same: it is all
+                # there is.
+                m.wait_endpoints("tools", ["lost"], at=[quiet], timeout=DEAD_S)
+                for _ in range(100):
+                    assert quiet.ask(host="tools").body == b"v1"
             load.wait(1000)
         m.wait_whole(30)
         m.wait_endpoints("tools", ["healthy"], timeout=20)
