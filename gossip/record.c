@@ -125,6 +125,36 @@ version_lineage(const struct version *v, char out[WIRE_TAG_BYTES * RECORD_LINEAG
     return len + rest;
 }
 
+static size_t
+add_tags(char *out, size_t len, const void *tags, size_t bytes)
+{
+    size_t room = WIRE_TAG_BYTES * RECORD_LINEAGE_MAX - len;
+
+    bytes = bytes < room ? bytes : room;
+    if (bytes > 0)
+        memcpy(out + len, tags, bytes);
+    return len + bytes;
+}
+
+/* Whoever writes here has seen what lost, too, or could have: with that the conflict is settled. */
+size_t
+record_lineage(const struct record *r, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX])
+{
+    char more[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX];
+    size_t len = 0;
+
+    for (uint32_t i = 0; i < r->former_count; i++) {
+        if (r->former[i].conflict)
+            len = add_tags(out, len, r->former[i].v->r.hash.bytes, WIRE_TAG_BYTES);
+    }
+    len = add_tags(out, len, more, version_lineage(r->present, more));
+    for (uint32_t i = 0; i < r->former_count; i++) {
+        if (r->former[i].conflict)
+            len = add_tags(out, len, more, version_lineage(r->former[i].v, more));
+    }
+    return len;
+}
+
 /* Was `young` made by somebody who had seen `old`, or what came of it? */
 static bool
 descends(const struct version *young, const struct version *old)

@@ -24,6 +24,9 @@ void version_free(struct version *v); /* lets go of one reference; any thread */
 size_t version_bytes(const struct version *v); /* of memory */
 /* Ancestors of a version that is to replace v, newest first; returns the length in bytes. */
 size_t version_lineage(const struct version *v, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX]);
+struct record;
+/* Of a version that replaces the present one: it descends from what lost against that, too. */
+size_t record_lineage(const struct record *r, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX]);
 
 struct record_former {
     struct version *v;

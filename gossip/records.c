@@ -316,7 +316,7 @@ write_op(struct records *g, uint64_t now_ms, const struct gossip_op *op, uint64_
     if (former) {
         w.r.version.generation = former->r.version.generation + 1;
         w.r.replaced = former->r.hash;
-        w.lineage = gs_slice(lineage, version_lineage(former, lineage));
+        w.lineage = gs_slice(lineage, record_lineage(r, lineage));
         if (!former->r.tombstone)
             w.r.born_hlc = former->r.born_hlc;
     }

@@ -3,7 +3,7 @@
  *     GET /api/v1/objects?kind=&namespace=             {"objects": [what there is, in short]}
  *     GET /api/v1/objects?manifests=true&...           a List that apply takes back as unchanged
  *     GET /api/v1/objects/KIND/NAMESPACE/NAME          one such manifest; its state is in `status`
- *     GET /api/v1/analyze                              findings about everything that is stored */
+ * Former versions are api_history.c's. */
 #include "mesh/objects.h"
 
 #include "mesh/config/config.h"
@@ -53,12 +53,11 @@ near_match(const struct node *n, const struct model_key *k, struct gs_arena *are
 }
 
 bool
-objects_find_or_refuse(struct node *n, struct admin_call *c, const struct admin_request *r,
-                       struct model_key *key, struct model_object *out)
+objects_key(const struct node *n, struct admin_call *c, const struct admin_request *r,
+            struct model_key *key)
 {
     struct gs_slice rest = r->rest;
     struct gs_slice kind, ns;
-    const char *near;
 
     if (!gs_slice_cut(&rest, '/', &kind) || !gs_slice_cut(&rest, '/', &ns) || rest.len == 0) {
         admin_error(c, 400, "GS0400", NULL, "the path is /api/v1/objects/KIND/NAMESPACE/NAME");
@@ -72,6 +71,20 @@ objects_find_or_refuse(struct node *n, struct admin_call *c, const struct admin_
                     GS_SLICE_FMT(kind));
         return false;
     }
+    if (key->ns.len <= 63 && key->name.len <= 253)
+        return true;
+    admin_error(c, 404, CODE_POLICY_NOT_FOUND, NULL, "no object has so long a name");
+    return false;
+}
+
+bool
+objects_find_or_refuse(struct node *n, struct admin_call *c, const struct admin_request *r,
+                       struct model_key *key, struct model_object *out)
+{
+    const char *near;
+
+    if (!objects_key(n, c, r, key))
+        return false;
     if (model_find_object(n->model, key->kind, key->ns, key->name, out))
         return true;
     near = near_match(n, key, r->arena);
@@ -140,7 +153,7 @@ api_object(struct node *n, struct admin_call *c, const struct admin_request *r)
     struct model_key key;
     struct gs_buf out;
 
-    if (!objects_find_or_refuse(n, c, r, &key, &o))
+    if (history_asked(n, c, r) || !objects_find_or_refuse(n, c, r, &key, &o))
         return;
     gs_buf_init(&out, ANSWER_BYTES_MAX);
     manifest_json(&out, &o);
@@ -198,18 +211,4 @@ api_objects(struct node *n, struct admin_call *c, const struct admin_request *r)
         return;
     }
     admin_reply_json(c, 200, &out);
-}
-
-/* ---- findings ---- */
-
-void
-api_analyze(struct node *n, struct admin_call *c, const struct admin_request *r)
-{
-    struct gs_problems problems;
-
-    (void)r;
-    gs_problems_init(&problems);
-    model_analyze(n->model, &problems);
-    admin_error_problems(c, 200, &problems);
-    gs_problems_fini(&problems);
 }

@@ -10,6 +10,7 @@ static const struct cli_verb verbs[] = {
     { "get", cmd_get, "show routes and subsets, and whether they are in effect" },
     { "delete", cmd_delete, "take them out of effect" },
     { "split", cmd_split, "share the requests for a service between its subsets" },
+    { "rollback", cmd_rollback, "write what a former version of an object said" },
     { "explain", cmd_explain, "say which way a request would go, and why" },
     { "services", cmd_services, "list services" },
     { "endpoints", cmd_endpoints, "list where services are, and their state" },

@@ -190,5 +190,6 @@ int cmd_rtt(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_services(int argc, char **argv);
 int cmd_split(int argc, char **argv);
+int cmd_rollback(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_version(int argc, char **argv);

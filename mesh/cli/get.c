@@ -13,9 +13,16 @@ static const struct list_column columns[] = {
     { "WHY", "why", LIST_TEXT, true },
 };
 
+static const struct list_column history_columns[] = {
+    { "VERSION", "version", LIST_VERSION, false },   { "STATE", "state", LIST_TEXT, false },
+    { "WRITTEN", "written_ms", LIST_AGE_MS, false }, { "BY", "writer", LIST_TEXT, false },
+    { "CONFLICT", "conflict", LIST_TEXT, false },
+};
+
 struct get {
     const char *ns, *socket;
-    bool all;
+    const char *version; /* that one; NULL: the present */
+    bool all, history;
     enum cli_format format;
     const char *kind, *name; /* NULL: any */
     struct ask ask;
@@ -51,10 +58,13 @@ get_manifests(struct get *g)
     struct gs_buf path;
     int code;
 
-    if (g->name)
+    if (g->name) {
         one_path(g, &path);
-    else
+        ask_param(&path, "version", g->version);
+        ask_param(&path, "history", g->history ? "true" : NULL);
+    } else {
         list_path(g, true, &path);
+    }
     code = ask_node(&g->ask, "GET", &path, GS_SLICE_NONE, ASK_MS);
     gs_buf_fini(&path);
     if (code != CLI_GO_ON)
@@ -97,6 +107,54 @@ find_one(struct get *g)
 }
 
 static int
+read_history(struct get *g, const struct tree **list)
+{
+    struct gs_buf path;
+    int code;
+
+    one_path(g, &path);
+    ask_param(&path, "history", "true");
+    code = ask_list(&g->ask, &path, "history", list);
+    gs_buf_fini(&path);
+    return code == CLI_GO_ON && !*list ? ask_too_large(&g->ask) : code;
+}
+
+/* Behind the table of one object: did somebody lose an edit of it? */
+static int
+tell_conflicts(struct get *g)
+{
+    const struct tree *list = NULL;
+    size_t count = 0;
+    int code = read_history(g, &list);
+
+    if (code != CLI_GO_ON)
+        return code;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *flag = ask_text(list->items[i], "conflict");
+
+        count += flag && strcmp(flag, "true") == 0;
+    }
+    if (count > 0)
+        (void)fprintf(stderr,
+                      "%zu of its versions lost against another that was written at the same time: "
+                      "see --history; apply what is right, or gossamer rollback --to VERSION\n",
+                      count);
+    return CLI_GOOD;
+}
+
+static int
+get_history(struct get *g)
+{
+    const struct tree *list = NULL;
+    int code = read_history(g, &list);
+
+    if (code != CLI_GO_ON)
+        return code;
+    list_print(history_columns, GS_COUNT(history_columns), list->items, list->count, g->format);
+    return CLI_GOOD;
+}
+
+static int
 get_table(struct get *g)
 {
     const struct tree *list;
@@ -122,6 +180,8 @@ get_table(struct get *g)
                       g->all ? "there are no objects: gossamer apply -f FILE makes some"
                              : "there are no objects in this namespace; gossamer get -A shows "
                                "those of all");
+    if (g->name && count > 0)
+        return tell_conflicts(g);
     return CLI_GOOD;
 }
 
@@ -133,6 +193,11 @@ check_usage(const struct get *g)
     if (g->all && g->name)
         return cli_fail(CLI_USAGE, "name its namespace with -n",
                         "get: one object is of one namespace, not of all");
+    if ((g->history || g->version) && !g->name)
+        return cli_fail(CLI_USAGE, "gossamer get KIND NAME --history",
+                        "get: versions are of one object");
+    if (g->version && g->format != CLI_JSON && g->format != CLI_YAML)
+        return cli_fail(CLI_USAGE, "add -o yaml", "get: a former version is shown as a manifest");
     return CLI_GO_ON;
 }
 
@@ -149,6 +214,8 @@ cmd_get(int argc, char **argv)
           "of this namespace (default: that of the node)",
           { 0 } },
         { 'A', "all-namespaces", CLI_SWITCH, &g.all, NULL, "of all namespaces", { 0 } },
+        { 0, "history", CLI_SWITCH, &g.history, NULL, "its versions, present one first", { 0 } },
+        { 0, "version", CLI_TEXT, &g.version, "V", "as it was in this version (-o yaml)", { 0 } },
         CLI_SOCKET_OPTION(g.socket),
         CLI_FORMAT_OPTION(g.format),
     };
@@ -173,7 +240,9 @@ cmd_get(int argc, char **argv)
     if (code != CLI_GO_ON)
         return code;
     ask_init(&g.ask, g.socket);
-    code = g.format == CLI_JSON || g.format == CLI_YAML ? get_manifests(&g) : get_table(&g);
+    code = g.format == CLI_JSON || g.format == CLI_YAML ? get_manifests(&g)
+           : g.history                                  ? get_history(&g)
+                                                        : get_table(&g);
     ask_fini(&g.ask);
     return code;
 }

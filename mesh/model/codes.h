@@ -31,3 +31,4 @@
 #define CODE_POLICY_PENDING "GS0207"    /* warning: stored, but not active */
 #define CODE_POLICY_PROTOCOL "GS0208" /* warning: nodes say different protocols for one service */
 #define CODE_POLICY_TOO_MANY "GS0209" /* warning: endpoints of a service beyond what is used */
+#define CODE_POLICY_CONFLICT "GS0210" /* warning: a write that lost against one it had not seen */

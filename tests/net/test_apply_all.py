@@ -222,3 +222,88 @@ def test_alone_with_what_was_known(bench):
     first.start()
     assert m.text_of(first, "kept") == "yes"
     assert first.ask().status == 200
+
+
+# ---- history ----
+
+
+def history(n, name):
+    status, body = n.admin_request("GET", f"/api/v1/objects/Note/default/{name}?history=1")
+    return json.loads(body)["history"] if status == 200 else None
+
+
+def test_history_and_rollback_at_another_node(five):
+    for i in range(3):
+        assert apply(five.nodes[i], note("a", str(i)))[0] == 200
+    rows = history(five["n5"], "a")
+    assert [(r["writer"], r["state"], r["conflict"]) for r in rows] == [
+        ("n3", "current", False), ("n2", "former", False), ("n1", "former", False)]
+    code, out, err = cli("get", "Note", "a", "--history", "--socket", five["n5"].socket_path)
+    assert code == 0 and len(out.splitlines()) == 4 and "n3" in out, (out, err)
+    code, out, err = cli("get", "Note", "a", "--version", rows[2]["version"], "-o", "json", "--socket",
+                         five["n4"].socket_path)
+    assert code == 0 and json.loads(out)["spec"]["text"] == "0", (out, err)
+    code, out, err = cli("rollback", "Note", "a", "--socket", five["n5"].socket_path)
+    assert code == 0 and out.splitlines()[-1].startswith("5/5 in "), (out, err)
+    assert all(five.text_of(n, "a") == "1" for n in five.nodes)
+    code, out, err = cli("rollback", "Note", "a", "--to", rows[2]["version"][:6], "--socket",
+                         five["n4"].socket_path)
+    assert code == 0, (out, err)
+    assert all(five.text_of(n, "a") == "0" for n in five.nodes)
+    code, out, err = cli("rollback", "Note", "a", "--if-version", rows[0]["version"], "--socket",
+                         five["n1"].socket_path)
+    assert code == 5, (out, err)
+
+
+def test_rollback_brings_back_what_was_deleted(five):
+    assert apply(five["n1"], note("a", "kept"))[0] == 200
+    assert cli("delete", "Note", "a", "--socket", five["n2"].socket_path)[0] == 0
+    code, out, err = cli("rollback", "Note", "a", "--socket", five["n3"].socket_path)
+    assert code == 0, (out, err)
+    assert all(five.text_of(n, "a") == "kept" for n in five.nodes)
+
+
+def test_versions_that_are_not_there(five):
+    n = five["n1"]
+    assert apply(n, note("a", "1"))[0] == 200
+    path = "/api/v1/objects/Note/default/"
+    assert n.admin_request("GET", path + "b?history=1")[0] == 404
+    assert n.admin_request("GET", path + "a?version=x")[0] == 400
+    assert n.admin_request("GET", path + "a?version=9." + "0" * 16 + "." + "0" * 32)[0] == 404
+    code, out, err = cli("rollback", "Note", "a", "--socket", n.socket_path)
+    assert code == 1 and "no former version" in err
+    assert cli("get", "Note", "--history", "--socket", n.socket_path)[0] == 2
+
+
+def test_a_lost_write_is_listed_everywhere_and_settled(five):
+    """n1 is away while n2 writes, and alone when it writes itself: neither has seen the other."""
+    n1, n2 = five["n1"], five["n2"]
+    first = apply(n1, note("a", "first"))[1]["applied"][0]["version"]
+    n1.stop()
+    assert apply(n2, note("a", "other side"), wait="1s", if_version=first)[0] == 200
+    for n in five.nodes[1:]:
+        n.proc.send_signal(signal.SIGSTOP)
+    try:
+        n1.start()
+        assert apply(n1, note("a", "one side"), wait="0ms", if_version=first)[0] == 200
+    finally:
+        for n in five.nodes[1:]:
+            n.proc.send_signal(signal.SIGCONT)
+
+    def agreed():
+        rows = [history(n, "a") for n in five.nodes]
+        return all(r == rows[0] for r in rows) and [r["conflict"] for r in rows[0]].count(True) == 1
+
+    until("all list the same loser", agreed, 5)
+    assert len({five.text_of(n, "a") for n in five.nodes}) == 1
+    for n in five.nodes:
+        code, out, err = cli("analyze", "--socket", n.socket_path)
+        assert "GS0210" in out + err, (out, err)
+    code, out, err = cli("get", "Note", "a", "--socket", five["n3"].socket_path)
+    assert code == 0 and "lost against another" in err, (out, err)
+    lost = next(r["version"] for r in history(n1, "a") if r["conflict"])
+    code, out, err = cli("rollback", "Note", "a", "--to", lost, "--socket", five["n4"].socket_path)
+    assert code == 0, (out, err)
+    for n in five.nodes:
+        assert not any(r["conflict"] for r in history(n, "a")), "it is settled"
+        assert "GS0210" not in "".join(cli("analyze", "--socket", n.socket_path)[1:])
