@@ -136,7 +136,8 @@ add_tags(char *out, size_t len, const void *tags, size_t bytes)
     return len + bytes;
 }
 
-/* Whoever writes here has seen what lost, too, or could have: with that the conflict is settled. */
+/* For a writer who knows of what lost, too, and decides. An ordinary write may well not: were it to
+ * name them, an edit would vanish without anybody having looked at it. */
 size_t
 record_lineage(const struct record *r, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX])
 {

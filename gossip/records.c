@@ -238,6 +238,16 @@ refuse_version(const struct gossip_op *op, const struct record *r, struct gs_why
                      GS_SLICE_FMT(op->key), gs_version_text(&r->present->r.version, text));
 }
 
+static bool
+has_conflicts(const struct record *r)
+{
+    bool has = false;
+
+    for (unsigned i = 0; i < r->former_count; i++)
+        has = has || r->former[i].conflict;
+    return has;
+}
+
 static gs_err
 draft_op(const struct records *g, const struct gossip_op *op, struct draft *d, struct gs_why *why)
 {
@@ -261,7 +271,8 @@ draft_op(const struct records *g, const struct gossip_op *op, struct draft *d, s
         return refuse_version(op, gone ? NULL : d->former, why);
     if (op->remove && gone)
         return gs_refuse(why, GS_E_NOT_FOUND, "%.*s is not there", GS_SLICE_FMT(op->key));
-    d->unchanged = !op->remove && !gone && p->kind == op->kind && gs_slice_eq(p->value, op->value);
+    d->unchanged = !op->remove && !gone && p->kind == op->kind &&
+                   gs_slice_eq(p->value, op->value) && !(op->settle && has_conflicts(d->former));
     return GS_E_OK;
 }
 
@@ -316,7 +327,8 @@ write_op(struct records *g, uint64_t now_ms, const struct gossip_op *op, uint64_
     if (former) {
         w.r.version.generation = former->r.version.generation + 1;
         w.r.replaced = former->r.hash;
-        w.lineage = gs_slice(lineage, record_lineage(r, lineage));
+        w.lineage = gs_slice(lineage, op->settle ? record_lineage(r, lineage)
+                                                 : version_lineage(former, lineage));
         if (!former->r.tombstone)
             w.r.born_hlc = former->r.born_hlc;
     }

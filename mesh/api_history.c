@@ -195,8 +195,8 @@ find_conflicts(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_
                 "the same time",
                 GS_SLICE_FMT(r.key), gs_version_text(&former[i].record.version, version));
             gs_problem_hint(&a->problems, p,
-                            "see both with gossamer get KIND NAME --history; apply what is right, "
-                            "or gossamer rollback KIND NAME --to VERSION: that settles it");
+                            "see both with gossamer get KIND NAME --history; gossamer rollback "
+                            "KIND NAME --to VERSION, of the one to keep, settles it");
         }
     }
 }

@@ -6,7 +6,7 @@
  *     DELETE /api/v1/objects/K/NS/N  one object
  *     POST   /api/v1/split           {"service", "namespace", "weights": [{"subset", "weight"}]}
  *
- * All take ?wait= &if_version= &force= &dry_run=. A parameter that is not known is refused: one
+ * All take ?wait= &if_version= &force= &dry_run= &settle=. One that is not known is refused: one
  * that is misspelt (?dryrun) would change what was not meant to be. */
 #include "mesh/config/config.h"
 #include "mesh/config/json.h"
@@ -31,9 +31,9 @@ bad_param(struct edit *e, const char *name, const char *text)
 static void
 check_names(struct edit *e, const struct admin_request *r, bool files)
 {
-    static const char *const names[] = { "wait",      "if_version", "force", "dry_run",
-                                         "namespace", "name",       "files" };
-    size_t count = files ? GS_COUNT(names) : 4;
+    static const char *const names[] = { "wait",   "if_version", "force", "dry_run",
+                                         "settle", "namespace",  "name",  "files" };
+    size_t count = files ? GS_COUNT(names) : 5;
     struct gs_slice rest = r->query;
     struct gs_slice part;
 
@@ -115,6 +115,7 @@ begin(struct node *n, struct admin_call *c, const struct admin_request *r, bool 
     check_names(e, r, files);
     read_switch(e, r, "force", &e->force);
     read_switch(e, r, "dry_run", &e->dry_run);
+    read_switch(e, r, "settle", &e->settle);
     read_wait(e, r);
     read_if_version(e, r);
     if (e->problems.errors == 0)

@@ -146,6 +146,7 @@ make_ops(struct edit *e)
             gs_arena_strdup(&e->arena, gs_slice_str(policy_key(k->kind, k->ns, k->name, key))));
         ops[i].remove = i >= e->object_count;
         ops[i].if_version = e->conditional ? &e->if_version : NULL;
+        ops[i].settle = e->settle;
         if (ops[i].remove)
             continue;
         gs_buf_fini(&value); /* a failure is sticky */

@@ -53,6 +53,7 @@ struct edit {
     bool dry_run; /* say what would be, change nothing */
     bool conditional;
     struct gs_version if_version; /* of the only object; generation 0: it must not be there */
+    bool settle;                  /* what lost against it was looked at: it is listed no more */
     uint64_t wait_ms;             /* for workers; the disk is always waited for */
 
     /* what came of it */

@@ -162,6 +162,9 @@ struct gossip_op {
     struct gs_slice value;
     bool remove;                         /* value is ignored */
     const struct gs_version *if_version; /* NULL: whatever is there; generation 0: nothing may be */
+    /* Whoever writes has looked at what lost against the present version, and decides: it is listed
+     * as a conflict no more, anywhere. A new version is made even if the value is the same. */
+    bool settle;
 };
 
 struct gossip_put_result {

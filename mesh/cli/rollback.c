@@ -114,6 +114,7 @@ roll_back(struct rollback *r)
         return code;
     ask_path(&path, "apply");
     ask_param(&path, "namespace", r->change.ns);
+    ask_param(&path, "settle", "true");
     code = change_request(&r->change, "POST", &path, r->ask.body);
     gs_buf_fini(&path);
     return code;

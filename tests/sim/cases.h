@@ -26,6 +26,8 @@ struct sim_cases {
     size_t count;
 };
 
+static uint64_t cases_fired[FAULTS]; /* by all cases so far */
+
 /* Sanitizers make everything so many times slower, so they see the fewer seeds. */
 static inline uint32_t
 cases_seeds(uint32_t seeds)
@@ -42,6 +44,8 @@ case_run(void **state)
     const struct sim_case *c = *state;
     struct world *w = scenario_run(&c->options);
 
+    for (unsigned f = 0; f < FAULTS; f++)
+        cases_fired[f] += w->tally[f].fired;
     if (w->oracle.failed) {
         print_error("%s\n", w->oracle.first);
         print_error("again: ./run sim --scenario %s --seed %" PRIu64 " --nodes %" PRIu32

@@ -58,12 +58,37 @@ ledger_find(const struct ledger *l, const struct gs_digest *hash)
     return find(l, hash);
 }
 
+size_t
+ledger_listed(const struct host *h, uint32_t key, struct gs_digest out[RECORD_HISTORY_MAX])
+{
+    struct gossip_former former[RECORD_HISTORY_MAX];
+    char name[32];
+    size_t count = gossip_history(h->core, ledger_key(key, name), former, RECORD_HISTORY_MAX);
+    size_t listed = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (former[i].conflict)
+            out[listed++] = former[i].record.hash;
+    }
+    return listed;
+}
+
+static void
+note_seen(const struct ledger *l, const struct gs_digest *hash)
+{
+    struct write *e = find(l, hash);
+
+    if (e)
+        e->is_seen = true;
+}
+
 void
-ledger_add(struct world *w, struct host *h, uint32_t key)
+ledger_add(struct world *w, struct host *h, uint32_t key, const struct gs_digest *settled,
+           size_t settled_count)
 {
     struct ledger *l = &w->ledger;
     struct gossip_record r;
-    struct write *e, *before;
+    struct write *e;
     char name[32];
 
     GS_ASSERT(gossip_find(h->core, GOSSIP_OPERATOR, NULL, ledger_key(key, name), &r));
@@ -80,9 +105,11 @@ ledger_add(struct world *w, struct host *h, uint32_t key)
         .at_ns = w->now_ns,
         .tombstone = r.tombstone,
     };
-    before = find(l, &r.replaced);
-    if (before)
-        before->is_seen = true;
+    note_seen(l, &r.replaced);
+    for (size_t i = 0; i < settled_count; i++) {
+        e->settled[e->settled_count++] = settled[i];
+        note_seen(l, &settled[i]);
+    }
     if (l->count == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 64;
         l->writes = gs_realloc(l->writes, l->cap * sizeof(struct write *));
@@ -115,15 +142,31 @@ ledger_disk_lost(struct world *w, const struct host *h, uint64_t as_of_ns)
 
 /* ---- at rest ---- */
 
-/* Does it lie under the present version, as the writes themselves tell? */
 static bool
-is_ancestor(const struct ledger *l, const struct write *e, const struct gossip_record *present)
+is_above(const struct write *above, const struct write *e)
 {
-    const struct write *at = find(l, &present->hash);
+    if (gs_digest_eq(&above->replaced, &e->hash))
+        return true;
+    for (size_t i = 0; i < above->settled_count; i++) {
+        if (gs_digest_eq(&above->settled[i], &e->hash))
+            return true;
+    }
+    return false;
+}
+
+/* Does it lie under the version, as the writes themselves tell? */
+static bool
+is_ancestor(const struct ledger *l, const struct write *e, const struct gs_digest *of)
+{
+    const struct write *at = find(l, of);
 
     while (at) {
         if (at == e)
             return true;
+        for (size_t i = 0; i < at->settled_count; i++) {
+            if (is_ancestor(l, e, &at->settled[i]))
+                return true;
+        }
         at = find(l, &at->replaced);
     }
     return false;
@@ -132,12 +175,11 @@ is_ancestor(const struct ledger *l, const struct write *e, const struct gossip_r
 static bool
 is_listed(const struct host *h, const struct write *e)
 {
-    struct gossip_former former[RECORD_HISTORY_MAX];
-    char name[32];
-    size_t count = gossip_history(h->core, ledger_key(e->key, name), former, RECORD_HISTORY_MAX);
+    struct gs_digest listed[RECORD_HISTORY_MAX];
+    size_t count = ledger_listed(h, e->key, listed);
 
     for (size_t i = 0; i < count; i++) {
-        if (former[i].conflict && gs_digest_eq(&former[i].record.hash, &e->hash))
+        if (gs_digest_eq(&listed[i], &e->hash))
             return true;
     }
     return false;
@@ -192,12 +234,13 @@ is_accounted(struct world *w, const struct host *h, const struct write *e,
 {
     const struct ledger *l = &w->ledger;
 
-    if (gs_digest_eq(&present->hash, &e->hash) || is_ancestor(l, e, present) || is_listed(h, e))
+    if (gs_digest_eq(&present->hash, &e->hash) || is_ancestor(l, e, &present->hash) ||
+        is_listed(h, e))
         return true;
     for (size_t i = 0; e->is_seen && i < l->count; i++) {
         const struct write *above = l->writes[i];
 
-        if (gs_digest_eq(&above->replaced, &e->hash) && is_accounted(w, h, above, present))
+        if (is_above(above, e) && is_accounted(w, h, above, present))
             return true;
     }
     return false;

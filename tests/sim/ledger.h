@@ -12,6 +12,8 @@ struct world;
 
 struct write {
     struct gs_digest hash, replaced;
+    struct gs_digest settled[RECORD_HISTORY_MAX]; /* lost races that its writer had before them */
+    size_t settled_count;
     struct gs_version version;
     uint32_t host, key;
     uint32_t life; /* of the host's process */
@@ -19,7 +21,7 @@ struct write {
     bool tombstone;
     bool acknowledged;
     bool unsafe;  /* its host lost the disk since: it alone may have had it */
-    bool is_seen; /* somebody wrote on top of it */
+    bool is_seen; /* somebody wrote on top of it, or settled it */
 };
 
 struct ledger {
@@ -34,8 +36,11 @@ void ledger_init(struct ledger *l, uint32_t keys);
 void ledger_fini(struct ledger *l);
 struct gs_slice ledger_key(uint32_t key, char out[32]);
 uint32_t ledger_key_of(struct gs_slice key); /* LEDGER_KEYS_MAX: none of ours */
-/* What the core of h now holds under the key was just written there. */
-void ledger_add(struct world *w, struct host *h, uint32_t key);
+/* The lost races that h lists under the key, before somebody writes there who looked at it. */
+size_t ledger_listed(const struct host *h, uint32_t key, struct gs_digest out[RECORD_HISTORY_MAX]);
+/* What the core of h now holds under the key was just written there; it settles those. */
+void ledger_add(struct world *w, struct host *h, uint32_t key, const struct gs_digest *settled,
+                size_t settled_count);
 const struct write *ledger_find(const struct ledger *l, const struct gs_digest *hash);
 /* The disk of h has everything written there in this life. */
 void ledger_flushed(struct world *w, const struct host *h);

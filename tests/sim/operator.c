@@ -19,6 +19,8 @@ struct draft {
     uint32_t keys[2];
     char names[2][32];
     struct gs_version seen[2];
+    struct gs_digest settled[2][RECORD_HISTORY_MAX];
+    size_t settled_count[2];
     struct gossip_op ops[2];
     struct gossip_put_result results[2];
     uint32_t count;
@@ -50,6 +52,9 @@ draft_op(struct world *w, const struct host *h, struct draft *d, uint32_t key,
     if (chance(&w->operators, COMPARE_PPM)) {
         d->seen[at] = there && !present.tombstone ? present.version : (struct gs_version){ 0 };
         op->if_version = &d->seen[at];
+        /* Who names the version has looked at the object, and at what is listed beside it. */
+        d->settled_count[at] = ledger_listed(h, key, d->settled[at]);
+        op->settle = true;
     }
 }
 
@@ -67,7 +72,7 @@ book(struct world *w, struct host *h, const struct draft *d)
                                                      .what = "writes",
                                                      .a = r->version.generation,
                                                      .b = d->keys[i] });
-        ledger_add(w, h, d->keys[i]);
+        ledger_add(w, h, d->keys[i], d->settled[i], d->settled_count[i]);
         watch_write(w, d->keys[i], &r->version, h->index);
     }
 }

@@ -5,12 +5,13 @@
 #include "tests/sim/cases.h"
 
 #include "gossip/core.h"
+#include "gossip/digest.h"
 
 enum mutation {
     SOUND,
     LOSES_RACES,    /* nothing former is kept: a write that lost a race is gone */
     NEVER_REFUTES,  /* a node lets itself be buried */
-    NO_DIGESTS,     /* what rumors did not bring never comes */
+    NO_DIGESTS,     /* policy that rumors did not bring never comes */
     NO_PROBES,      /* nobody looks whether the others are there */
     DEAF,           /* no answer to a probe is heard */
     IMPATIENT_DEAF, /* and who does not answer is dead at once */
@@ -31,8 +32,10 @@ WRAP(struct record_merged, record_merge, struct record *r, struct version *v,
      enum record_origin origin);
 WRAP(enum member_merged, member_merge, struct gossip *g, uint64_t now_ms,
      const struct wire_claim *c, bool hearsay);
-WRAP(void, sync_roots, struct gossip *g, uint64_t now_ms, const struct gs_addr *peer,
-     const uint64_t *roots);
+WRAP(size_t, digest_entries, const struct gossip *g, enum gossip_class class, uint64_t mask,
+     struct gs_buf *out);
+WRAP(void, digest_gives, const struct gossip *g, const struct wire_packet *p,
+     enum gossip_class class, struct sync *s);
 WRAP(void, probes_tick, struct gossip *g, uint64_t now_ms);
 WRAP(uint64_t, probes_deadline_ms, const struct gossip *g);
 WRAP(void, probe_take, struct gossip *g, uint64_t now_ms, uint64_t sender,
@@ -72,12 +75,21 @@ __wrap_member_merge(struct gossip *g, uint64_t now_ms, const struct wire_claim *
     return __real_member_merge(g, now_ms, c, hearsay);
 }
 
-void
-__wrap_sync_roots(struct gossip *g, uint64_t now_ms, const struct gs_addr *peer,
-                  const uint64_t *roots)
+size_t
+__wrap_digest_entries(const struct gossip *g, enum gossip_class class, uint64_t mask,
+                      struct gs_buf *out)
 {
-    if (mutation != NO_DIGESTS)
-        __real_sync_roots(g, now_ms, peer, roots);
+    return mutation == NO_DIGESTS && class == GOSSIP_OPERATOR
+               ? 0
+               : __real_digest_entries(g, class, mask, out);
+}
+
+void
+__wrap_digest_gives(const struct gossip *g, const struct wire_packet *p, enum gossip_class class,
+                    struct sync *s)
+{
+    if (mutation != NO_DIGESTS || class != GOSSIP_OPERATOR)
+        __real_digest_gives(g, p, class, s);
 }
 
 void
@@ -184,7 +196,7 @@ struct bite {
 
 static const struct bite bites[] = {
     { "a_lost_race_is_not_listed", LOSES_RACES, "partition", 60, ORACLE_LOST },
-    { "the_other_side_stays_buried", NEVER_REFUTES, "partition", 60, ORACLE_VIEWS },
+    { "the_suspected_stay_buried", NEVER_REFUTES, "loss", 60, ORACLE_VIEWS },
     { "the_thawed_stay_buried", NEVER_REFUTES, "freeze", 60, ORACLE_DEATH },
     { "no_digests_after_a_partition", NO_DIGESTS, "partition", 60, ORACLE_STORES },
     { "the_killed_are_not_missed", NO_PROBES, "chaos", 20, ORACLE_VIEWS },

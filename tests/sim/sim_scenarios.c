@@ -13,8 +13,8 @@ static const struct {
     { "kill", 8, 120 },   { "kill", 16, 120 },   { "partition", 8, 90 }, { "partition", 16, 90 },
     { "loss", 8, 30 },    { "loss", 16, 30 },    { "policy", 8, 20 },    { "policy", 16, 20 },
     { "restart", 8, 60 }, { "restart", 16, 60 }, { "churn", 12, 40 },    { "churn", 16, 40 },
-    { "freeze", 8, 60 },  { "freeze", 16, 60 },  { "skew", 8, 30 },      { "skew", 16, 30 },
-    { "leave", 12, 40 },  { "leave", 16, 40 },
+    { "freeze", 8, 60 },  { "freeze", 16, 60 },  { "slow", 16, 70 },     { "skew", 8, 30 },
+    { "skew", 16, 30 },   { "leave", 12, 40 },   { "leave", 16, 40 },
 };
 
 int

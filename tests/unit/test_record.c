@@ -218,17 +218,6 @@ is_listed(const struct gossip *g, const struct version *v)
     return false;
 }
 
-/* It replaced it, or was written where it was listed as lost: that settles it. */
-static bool
-has_seen(const struct version *young, const struct version *old)
-{
-    for (size_t at = 0; at < young->lineage.len; at += WIRE_TAG_BYTES) {
-        if (memcmp(young->lineage.ptr + at, old->r.hash.bytes, WIRE_TAG_BYTES) == 0)
-            return true;
-    }
-    return gs_digest_eq(&young->r.replaced, &old->r.hash);
-}
-
 /* From what is present or listed as lost, back along what each version replaced: nothing that was
  * ever acknowledged may be left over. */
 static void
@@ -243,7 +232,7 @@ assert_nothing_lost(const struct gossip *g, struct version *const *v, size_t cou
         changed = false;
         for (size_t i = 0; i < count; i++) {
             for (size_t k = 0; k < count; k++) {
-                if (accounted[i] && !accounted[k] && has_seen(v[i], v[k]))
+                if (accounted[i] && !accounted[k] && gs_digest_eq(&v[i]->r.replaced, &v[k]->r.hash))
                     changed = accounted[k] = true;
             }
         }
