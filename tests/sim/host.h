@@ -48,7 +48,7 @@ struct host {
     struct gossip *core; /* while RUNNING or FROZEN */
     uint32_t life;       /* processes so far: what was meant for a former one is not for this */
     bool leaving, left;
-    bool farewell; /* somebody heard that it left */
+    bool farewell;       /* somebody heard that it left */
     uint64_t leave_boot; /* at which it last said goodbye */
     uint64_t started_ns;
 

@@ -55,8 +55,8 @@ state_is_right(const struct world *w, const struct host *s, const struct gossip_
         return crashes || !(left && s->farewell);
     case GOSSIP_LEFT:
         return left;
-    case GOSSIP_UNKNOWN:
-        return crashes;
+    case GOSSIP_UNKNOWN: /* and by now somebody would have vouched for it, or buried it */
+        return crashes && w->now_ns >= w->calm_since_ns + oracle_grace_ns(w);
     case GOSSIP_ALIVE:
     case GOSSIP_SUSPECT:
         break;
