@@ -209,7 +209,7 @@ gs_pack_check(struct gs_slice bytes, unsigned depth_max, size_t objects_max)
 {
     struct scan s = {
         .at = (const uint8_t *)bytes.ptr,
-        .end = (const uint8_t *)bytes.ptr + bytes.len,
+        .end = (const uint8_t *)bytes.ptr, /* nothing may be added to no pointer at all */
         .depth_max = depth_max,
         .objects_max = objects_max,
     };
@@ -217,6 +217,7 @@ gs_pack_check(struct gs_slice bytes, unsigned depth_max, size_t objects_max)
     GS_ASSERT(depth_max <= PACK_LEVELS);
     if (bytes.len == 0)
         return GS_E_MALFORMED;
+    s.end += bytes.len;
     do {
         struct level *l = s.depth > 0 ? &s.levels[s.depth - 1] : NULL;
         bool is_key = l && l->map && l->due % 2 == 0;
