@@ -124,6 +124,9 @@ on_mesh_shed(void *arg)
 
 /* ---- drain ---- */
 
+/* Draining may end, and the wake with it, before control has returned from asking for it. */
+enum { DRAIN_NOT_ASKED, DRAIN_COMING, DRAIN_NOW };
+
 static void
 worker_stop(struct worker *w)
 {
@@ -231,8 +234,9 @@ drain_start(struct worker *w)
 void
 worker_drain(struct worker *w)
 {
-    atomic_store(&w->drain_asked, true);
+    atomic_store(&w->drain_asked, DRAIN_COMING);
     gs_wake_send(w->wake);
+    atomic_store(&w->drain_asked, DRAIN_NOW); /* w->wake is the worker's from here on */
 }
 
 static void
@@ -246,8 +250,14 @@ on_wake(void *arg)
     mesh_in_take(w->mesh_in);
     if (gs_timer_armed(&w->hold_timer) && proxy_standing_now(w->proxy) == PROXY_OPEN)
         take_callers(w);
-    if (atomic_load(&w->drain_asked))
+    switch (atomic_load(&w->drain_asked)) {
+    case DRAIN_COMING: /* control still holds our wake: once more around the loop */
+        gs_wake_send(w->wake);
+        break;
+    case DRAIN_NOW:
         drain_start(w);
+        break;
+    }
 }
 
 /* ---- the handler of client connections ---- */

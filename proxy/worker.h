@@ -95,7 +95,7 @@ struct worker {
     struct gs_timer hold_timer; /* armed while callers wait for the policy of the mesh */
     struct gs_timer sample_timer;
     bool draining, stopped;
-    _Atomic bool drain_asked;
+    _Atomic uint32_t drain_asked; /* enum in worker.c */
     struct worker_counters counters;
 };
 

@@ -8,6 +8,7 @@
  * before prepare: output made there must not sleep through the poll. */
 #include "mesh/base/loop_uv.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include <gossamer/alloc.h>
@@ -219,6 +220,9 @@ struct gs_wake {
     void (*call)(void *arg);
     void *arg;
     struct gs_loop *loop;
+    /* What was done before a send happened before the call: libuv sees to that, but so that tools
+     * which look at our code alone can tell. */
+    _Atomic uint32_t sent;
 };
 
 static void
@@ -226,6 +230,7 @@ on_wake(uv_async_t *a)
 {
     struct gs_wake *w = a->data;
 
+    (void)atomic_load_explicit(&w->sent, memory_order_acquire);
     gs_loop_clock(w->loop);
     w->call(w->arg);
 }
@@ -246,6 +251,7 @@ gs_wake_new(struct gs_loop *l, void (*call)(void *arg), void *arg)
 void
 gs_wake_send(struct gs_wake *w)
 {
+    atomic_fetch_add_explicit(&w->sent, 1, memory_order_release);
     uv_async_send(&w->async);
 }
 
