@@ -173,6 +173,7 @@ feed(struct datagrams *d, int count)
     uint64_t wall_ms = gossip_io_wall_ms();
 
     gs_loop_clock(io->loop); /* after they were read: none of them is from the future */
+    gossip_clock_us(io->core, io->loop->now_ns / 1000);
     for (int i = 0; i < count; i++) {
         struct gs_addr from;
 

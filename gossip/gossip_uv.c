@@ -178,6 +178,7 @@ tick_and_act(struct gossip_loop *l)
     struct gossip_action a;
 
     gs_loop_clock(io->loop);
+    gossip_clock_us(io->core, io->loop->now_ns / 1000);
     if (io->loop->now_ms >= gossip_deadline_ms(io->core))
         gossip_tick(io->core, io->loop->now_ms);
     while (gossip_next_action(io->core, io->loop->now_ms, &a))

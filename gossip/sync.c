@@ -65,16 +65,6 @@ count(const struct gossip *g, enum sync_purpose purpose)
     return n;
 }
 
-bool
-syncs_joining(const struct gossip *g)
-{
-    for (size_t i = 0; i < SYNCS_MAX; i++) {
-        if (g->syncs.all[i].used && g->syncs.all[i].join)
-            return true;
-    }
-    return false;
-}
-
 static struct sync *
 take_slot(struct gossip *g, uint64_t now_ms, enum sync_purpose purpose)
 {

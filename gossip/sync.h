@@ -86,5 +86,4 @@ uint32_t sync_probe(struct gossip *g, uint64_t now_ms, const struct gs_addr *to)
 void sync_abandon(struct gossip *g, uint32_t stream);
 void syncs_tick(struct gossip *g, uint64_t now_ms);
 uint64_t syncs_deadline_ms(const struct gossip *g);
-bool syncs_joining(const struct gossip *g); /* somebody is being asked */
 void syncs_check(const struct gossip *g);
