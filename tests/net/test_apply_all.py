@@ -204,9 +204,8 @@ def test_changes_from_everywhere_under_load(bench):
     print("apply to all: p50 %.1f ms, p99 %.1f ms, max %.1f ms; %d requests" %
           (statistics.median(took), took[int(len(took) * 0.99) - 1], took[-1], served[0]))
     assert not failed and served[0] > 0
-    # Bounds that a busy machine keeps, too; the figures to compare are those printed.
-    assert statistics.median(took) <= secs(250)
-    assert took[-1] <= secs(2500)
+    assert statistics.median(took) <= secs(50)
+    assert took[int(len(took) * 0.99) - 1] <= secs(500)
 
 
 def test_alone_with_what_was_known(bench):

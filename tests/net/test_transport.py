@@ -21,7 +21,7 @@ from lib.transport import BIN, Mesh
 from lib.settings import HOST, SEED, scaled, secs, until
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MESH_NODE_BIN is not set")
-EXCHANGES = scaled("GOSSAMER_EXCHANGES", 5000, 100000)
+EXCHANGES = scaled("GOSSAMER_MESH_EXCHANGES", 5000, 100000)
 
 
 @pytest.fixture
