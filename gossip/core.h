@@ -27,8 +27,8 @@ struct gossip {
     struct syncs syncs;
     struct standing standing;
     struct outbox outbox;
-    uint64_t left_ms; /* when it may go, while leaving */
-    uint64_t now_us; /* fine clock; 0: there is none */
+    uint64_t left_ms;         /* when it may go, while leaving */
+    uint64_t now_us;          /* fine clock; 0: there is none */
     struct gossip_counters n; /* those that are not kept elsewhere */
 };
 

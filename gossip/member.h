@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct member_hot) <= 32, "ten thousand nodes are known to
 
 struct member {
     struct gs_id id;
-    uint32_t at;              /* its place in members.hot */
+    uint32_t at;        /* its place in members.hot */
     struct version *me; /* its record, kept; NULL until it is here */
     struct gs_addr address;
     struct gs_slice name, about; /* in *me */

@@ -27,7 +27,7 @@ struct outbox_kept {
 struct outbox {
     struct outbox_item *items; /* a ring */
     size_t first, count, cap;
-    char *handed; /* the bytes handed out last */
+    char *handed;                             /* the bytes handed out last */
     struct outbox_kept kept[OUTBOX_KEPT_MAX]; /* oldest first */
     size_t kept_count;
 };
@@ -49,7 +49,7 @@ struct packet_room {
 };
 
 void packet_init(struct packet_room *r);
-bool packet_is_empty(const struct packet_room *r); /* no list has anything */
+bool packet_is_empty(const struct packet_room *r);                    /* no list has anything */
 bool packet_claim(struct packet_room *r, const struct wire_claim *c); /* false: no room */
 bool packet_record(struct packet_room *r, struct gs_slice bytes);     /* borrowed until sent */
 bool packet_announce(struct packet_room *r, uint64_t key, uint64_t version);

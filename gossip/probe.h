@@ -25,7 +25,7 @@ struct probe_own {
     uint64_t deadline_ms;
     struct gs_id helpers[PROBE_HELPERS];
     unsigned asked, nacks;
-    uint8_t nacked; /* a bit per helper */
+    uint8_t nacked;  /* a bit per helper */
     uint32_t stream; /* TCP; 0: none */
     bool tcp_failed;
 };

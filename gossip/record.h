@@ -19,8 +19,8 @@ struct version {            /* never changes once made; shared with other thread
 gs_err version_read(struct gs_slice bytes, struct version **out) GS_MUST_CHECK;
 /* From fields; hash and bytes are filled in. GS_E_LIMIT beyond the caps. */
 gs_err version_make(const struct wire_record *w, struct version **out) GS_MUST_CHECK;
-void version_ref(struct version *v); /* any thread */
-void version_free(struct version *v); /* lets go of one reference; any thread */
+void version_ref(struct version *v);           /* any thread */
+void version_free(struct version *v);          /* lets go of one reference; any thread */
 size_t version_bytes(const struct version *v); /* of memory */
 /* Ancestors of a version that is to replace v, newest first; returns the length in bytes. */
 size_t version_lineage(const struct version *v, char out[WIRE_TAG_BYTES * RECORD_LINEAGE_MAX]);
@@ -40,8 +40,8 @@ struct record {
     struct gs_list changed; /* in line for an event, else unlinked */
     struct gs_list fresh;   /* in line to become a rumor, else unlinked */
     struct rumor rumor;
-    uint64_t key_hash; /* of class, owner and key: its name in digests */
-    bool counted;      /* in digests; old tombstones are not: see store.c */
+    uint64_t key_hash;      /* of class, owner and key: its name in digests */
+    bool counted;           /* in digests; old tombstones are not: see store.c */
     uint64_t dead_since_ms; /* when the present tombstone was stored here */
 };
 

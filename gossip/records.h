@@ -17,7 +17,7 @@ struct records {
     struct gs_list fresh;   /* records in line to be told to others: record.fresh */
     struct notices notices;
     struct gossip_member *members; /* of the transaction handed out last */
-    size_t lists_at;   /* lists of transactions from here down may have served */
+    size_t lists_at;               /* lists of transactions from here down may have served */
     uint64_t lists_ms; /* when to look; UINT64_MAX: nothing changed since the last look */
     bool discounted;   /* withdrawals of a former life wait for their event, to go */
     uint64_t news, stale, conflicts, refused, malformed, below_floor, clock_ahead, dropped;
@@ -51,8 +51,7 @@ size_t records_history(const struct records *g, struct gs_slice key, struct goss
                        size_t max);
 void records_counters(const struct records *g, struct gossip_counters *out); /* its part */
 uint64_t records_hlc(const struct records *g);
-bool records_next_frame(const struct records *g, struct gossip_cursor *c,
-                        struct gossip_frame *out);
+bool records_next_frame(const struct records *g, struct gossip_cursor *c, struct gossip_frame *out);
 gs_err records_restore(struct records *g, uint64_t now_ms, uint64_t wall_ms, uint16_t kind,
                        struct gs_slice bytes, struct gs_why *why) GS_MUST_CHECK;
 /* All records of an owner go, without a trace; none of them is told to anybody. */

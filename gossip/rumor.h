@@ -13,14 +13,14 @@ struct wire_packet;
 struct packet_room;
 
 struct rumor {
-    struct gs_list link;  /* in the line of its kind, else unlinked */
-    uint8_t sends;        /* packets it shall still go into */
-    uint8_t duplicates;   /* times it was heard back from others */
+    struct gs_list link; /* in the line of its kind, else unlinked */
+    uint8_t sends;       /* packets it shall still go into */
+    uint8_t duplicates;  /* times it was heard back from others */
 };
 
 struct rumors { /* zeroed lists must be initialised */
     struct gs_list claims, records;
-    struct rumor own; /* the claim of this node itself, in `claims` */
+    struct rumor own;  /* the claim of this node itself, in `claims` */
     uint64_t flush_ms; /* when the next round goes out; UINT64_MAX: nothing is owed */
 };
 

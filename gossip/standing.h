@@ -8,18 +8,18 @@ struct member;
 
 struct standing {
     enum gossip_standing now;
-    bool asked;          /* gossip_join was called */
-    bool told;           /* the event was drained */
-    bool restored;       /* policy came from the disk */
-    bool remembered;     /* members did: it was one itself */
-    unsigned waits;      /* of OPEN_WAIT_MS, in vain */
-    bool open_answered;  /* an open peer is there: its policy is waited for */
-    bool policy_seen;    /* some peer holds policy */
-    bool answered;       /* any peer did */
-    uint64_t decide_ms;  /* when waiting for an open peer ends */
+    bool asked;         /* gossip_join was called */
+    bool told;          /* the event was drained */
+    bool restored;      /* policy came from the disk */
+    bool remembered;    /* members did: it was one itself */
+    unsigned waits;     /* of OPEN_WAIT_MS, in vain */
+    bool open_answered; /* an open peer is there: its policy is waited for */
+    bool policy_seen;   /* some peer holds policy */
+    bool answered;      /* any peer did */
+    uint64_t decide_ms; /* when waiting for an open peer ends */
     struct gs_addr seeds[GOSSIP_SEEDS_MAX];
     size_t seed_count, seed_at;
-    uint64_t retry_ms;   /* when to look for somebody again, while alone */
+    uint64_t retry_ms; /* when to look for somebody again, while alone */
     uint64_t pause_ms;
 };
 

@@ -10,10 +10,10 @@ struct store {
     size_t bytes;                 /* of all versions */
     uint64_t floor_hlc;           /* operator class: tombstones up to this clock were dropped */
     uint64_t oldest_tombstone_ms; /* a bound: none is older; UINT64_MAX when there are none */
-    struct record **index; /* by key_hash: open addressing, a power of two above 2 x count */
+    struct record **index;        /* by key_hash: open addressing, a power of two above 2 x count */
     size_t index_cap;
     uint64_t roots[GOSSIP_OWNER + 1]; /* by class: sum of record_digest() of those counted */
-    uint64_t quiet_ms; /* when the next tombstone leaves the digests; UINT64_MAX: none */
+    uint64_t quiet_ms;      /* when the next tombstone leaves the digests; UINT64_MAX: none */
     uint64_t wall_ahead_ms; /* wall clock minus now_ms, as last told: ages of tombstones */
 };
 
@@ -27,7 +27,7 @@ void store_init(struct store *s);
 void store_fini(struct store *s); /* no record may be in line for an event */
 struct store_key store_key_of(const struct gossip_record *r);
 struct record *store_find(const struct store *s, const struct store_key *k); /* NULL when absent */
-struct record *store_find_hash(const struct store *s, uint64_t key_hash); /* NULL when absent */
+struct record *store_find_hash(const struct store *s, uint64_t key_hash);    /* NULL when absent */
 /* The index behind the last record of this owner, or where that would be. */
 size_t store_end_of(const struct store *s, const struct gs_id *owner);
 /* Out of the digests, for good: it is about to go. */

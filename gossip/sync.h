@@ -40,9 +40,9 @@ struct sync {
     struct gs_addr address;
     struct box_stream box;
     uint64_t deadline_ms;
-    bool sending;  /* a frame is on its way out */
-    bool join;     /* opened to find anybody at all */
-    bool done_in;  /* the other said that it is through */
+    bool sending; /* a frame is on its way out */
+    bool join;    /* opened to find anybody at all */
+    bool done_in; /* the other said that it is through */
     bool done_out;
     uint64_t *give; /* hashes of the keys still to be sent */
     size_t give_count, give_at, give_cap;

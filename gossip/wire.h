@@ -62,12 +62,12 @@ struct wire_entry {
     uint64_t key, version;
 };
 
-enum wire_probe_type { /* present: type != 0 */
-    WIRE_PING = 1,     /* are you `target`? answer with sequence */
-    WIRE_ACK,          /* I am */
-    WIRE_ASK,          /* ping `target` at `address` for me and answer with ACK, NACK or GONE */
-    WIRE_NACK,         /* no answer from it in time, to me neither */
-    WIRE_GONE,         /* its host says that nobody listens there, to me too */
+enum wire_probe_type {                /* present: type != 0 */
+                       WIRE_PING = 1, /* are you `target`? answer with sequence */
+                       WIRE_ACK,      /* I am */
+                       WIRE_ASK, /* ping `target` at `address` for me and answer with ACK, NACK or GONE */
+                       WIRE_NACK, /* no answer from it in time, to me neither */
+                       WIRE_GONE, /* its host says that nobody listens there, to me too */
 };
 
 struct wire_probe {
@@ -77,7 +77,7 @@ struct wire_probe {
     struct gs_addr address; /* ASK */
 };
 
-enum { /* wire_packet.flags */
+enum {                  /* wire_packet.flags */
        WIRE_OPEN = 1,   /* the sender has the mesh's policy */
        WIRE_POLICY = 2, /* it holds any policy at all */
        WIRE_DONE = 4,   /* stream: this side says no more, the other may close */
@@ -99,12 +99,12 @@ struct wire_packet {
     const struct gs_slice *records;
     size_t record_count;
     /* streams only */
-    struct gs_slice buckets; /* WIRE_CLASSES x DIGEST_BUCKETS x 8, or none */
+    struct gs_slice buckets;      /* WIRE_CLASSES x DIGEST_BUCKETS x 8, or none */
     uint64_t masks[WIRE_CLASSES]; /* which buckets `entries` tells all about; with has_masks */
     bool has_masks;
     struct gs_slice entries[WIRE_CLASSES]; /* n x WIRE_ENTRY_BYTES; of class nodes always empty:
                                               there the claims are the entries */
-    struct gs_slice pad; /* ignored */
+    struct gs_slice pad;                   /* ignored */
 };
 
 #define WIRE_PACKET_RECORDS_MAX 1024

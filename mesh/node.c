@@ -60,7 +60,7 @@ struct running { /* a node and what only its start and stop need */
     bool left; /* the others were told */
     void (*on_left)(void *arg);
     void *on_left_arg;
-    struct node_commit opening;   /* done is set: the core has opened */
+    struct node_commit opening; /* done is set: the core has opened */
     struct node_proxy *proxy;
     int lock_fd;
 };
@@ -329,7 +329,7 @@ on_term(void *arg, int signum)
     LOG_INFO("node.draining", "signal=%d", signum);
     gs_fsm_move(&r->node.phase, NODE_DRAINING);
     model_set_draining(r->node.model);
-    confirm_answer(&r->node); /* who waits here is told to look elsewhere */
+    confirm_answer(&r->node);                  /* who waits here is told to look elsewhere */
     (void)node_records_flush(r->node.records); /* the others shall know before they are refused */
     drain(r);
 }
@@ -477,8 +477,7 @@ start_store(struct running *r, uint32_t workers, struct gs_why *why)
     if ((e = start_model(r, workers, why)) != GS_E_OK)
         return e;
     restore(r);
-    n->persist =
-        persist_new(&(struct persist_options){ n, 0, r->state.frames, r->state.count });
+    n->persist = persist_new(&(struct persist_options){ n, 0, r->state.frames, r->state.count });
     gossip_join(r->core, n->loop->now_ms, c->gossip.join.items, c->gossip.join.count);
     drain_restored(r); /* a node that founds a mesh is open from here on */
     if (gs_fsm_is(&n->phase, NODE_CLOSED))

@@ -49,7 +49,7 @@ struct mesh_calls;
 
 /* Takes the descriptors: this worker's ends of socket pairs, -1 for none (proxy_options.doors). */
 struct mesh_calls *mesh_calls_new(struct worker *w, int answer_fd, int ask_fd);
-void mesh_calls_free(struct mesh_calls *c); /* when it is empty; NULL is fine */
+void mesh_calls_free(struct mesh_calls *c);                    /* when it is empty; NULL is fine */
 struct http_handler *mesh_calls_handler(struct mesh_calls *c); /* of other nodes' questions */
 void mesh_calls_stop_asking(struct mesh_calls *c);             /* the control thread hears it */
 void mesh_calls_close(struct mesh_calls *c);

@@ -40,7 +40,7 @@ struct gossip_record {
     uint32_t transaction_count; /* members; 0 when written alone */
     struct gs_digest replaced;  /* hash of the version it replaced; zero for none */
     struct gs_digest hash;      /* of `bytes` */
-    struct gs_slice bytes; /* the canonical encoding, as its writer made it (gossip/wire.def) */
+    struct gs_slice bytes;  /* the canonical encoding, as its writer made it (gossip/wire.def) */
     struct version *source; /* what holds all of it; gossip_record_keep() keeps it longer */
 };
 
@@ -51,9 +51,9 @@ void gossip_record_drop(const struct gossip_record *r);
 
 /* Periods and limits a test may want to change; zero means the default (limits.h). */
 struct gossip_tuning {
-    uint32_t probe_ms;    /* from one probe to the next */
-    uint32_t timeout_ms;  /* longest wait for a direct answer at good health */
-    uint32_t suspect_ms;  /* least time from suspicion to death */
+    uint32_t probe_ms;   /* from one probe to the next */
+    uint32_t timeout_ms; /* longest wait for a direct answer at good health */
+    uint32_t suspect_ms; /* least time from suspicion to death */
 };
 
 struct gossip_options {
@@ -61,9 +61,9 @@ struct gossip_options {
     uint64_t hlc;  /* highest clock ever given out (node.state); 0 for none */
     uint64_t boot; /* of this start; versions of what this node writes about itself */
     /* Membership; without an address the core is a store alone and sends nothing. */
-    struct gs_slice name;         /* 1..GOSSIP_NAME_MAX, copied */
-    struct gs_addr address;       /* where others reach us, UDP and TCP */
-    struct gs_slice about; /* up to GOSSIP_ABOUT_MAX bytes that every node shall know of us */
+    struct gs_slice name;   /* 1..GOSSIP_NAME_MAX, copied */
+    struct gs_addr address; /* where others reach us, UDP and TCP */
+    struct gs_slice about;  /* up to GOSSIP_ABOUT_MAX bytes that every node shall know of us */
     const struct seal_ring *keys; /* borrowed for life; the first one seals */
     uint64_t session;             /* random, of this process start */
     uint64_t seed;                /* of the core's own randomness */
@@ -295,9 +295,9 @@ struct gossip_counters {
     uint64_t refused_packets[GOSSIP_REFUSALS];
     uint64_t probes, probes_failed, suspicions, refutations, deaths, stalls;
     uint64_t syncs, syncs_failed, syncs_busy, actions_dropped, challenges;
-    uint32_t health;                                  /* Lifeguard's multiplier: 0 is well */
-    uint32_t nodes[GOSSIP_LEFT + 1];                  /* by state, without this one */
-    uint32_t rumors;                                  /* still to be told */
+    uint32_t health;                 /* Lifeguard's multiplier: 0 is well */
+    uint32_t nodes[GOSSIP_LEFT + 1]; /* by state, without this one */
+    uint32_t rumors;                 /* still to be told */
 };
 void gossip_counters(const struct gossip *g, struct gossip_counters *out);
 uint64_t gossip_hlc(const struct gossip *g); /* highest clock given out or seen: for node.state */

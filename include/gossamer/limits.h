@@ -72,10 +72,10 @@
 #define MESH_SWEEP_MS 1000         /* looks for idle and stalled connections */
 #define MESH_HANDED_MAX 256        /* accepted and not yet taken by another worker */
 #define MESHCALL_BYTES_MAX (1u << 20) /* of an answer of another node */
-#define MESHCALL_HEAD_MS 2000      /* to its head, when nothing was to be waited for */
-#define MESHCALL_GRACE_MS 300      /* for the way there and back, of an answer that may wait */
-#define CONFIRM_RETRY_MS 200       /* a member that could not be asked may be restarting */
-#define CONFIRMS_MAX 256           /* of other nodes, that wait here at a time */
+#define MESHCALL_HEAD_MS 2000         /* to its head, when nothing was to be waited for */
+#define MESHCALL_GRACE_MS 300         /* for the way there and back, of an answer that may wait */
+#define CONFIRM_RETRY_MS 200          /* a member that could not be asked may be restarting */
+#define CONFIRMS_MAX 256              /* of other nodes, that wait here at a time */
 
 /* ---- snapshot ---- */
 #define WORKERS_MAX 64
@@ -116,7 +116,7 @@
 #define RECORD_GENERATION_MAX (UINT64_C(1) << 48)
 #define RECORD_GENERATION_JUMP 1000000 /* above the stored one: nobody edits that often */
 #define TOMBSTONE_KEPT_MS (24 * 3600 * UINT64_C(1000)) /* longer than an ordinary partition */
-#define TOMBSTONE_QUIET_MS (TOMBSTONE_KEPT_MS / 2) /* this old, it is in digests no more */
+#define TOMBSTONE_QUIET_MS (TOMBSTONE_KEPT_MS / 2)     /* this old, it is in digests no more */
 #define TOMBSTONES_MIN 1024   /* kept at once, or as many as there are records */
 #define GOSSIP_NOTICES_MAX 64 /* events that may be dropped, and then are counted */
 #define HLC_AHEAD_MS 60000    /* another's clock moves ours by no more */
@@ -125,37 +125,37 @@
 #define GOSSIP_NAME_MAX 253
 #define GOSSIP_ABOUT_MAX 512
 #define GOSSIP_SEEDS_MAX 64
-#define GOSSIP_KEYS_MAX 16        /* of a ring; a change of keys needs two */
-#define MEMBERS_MAX 16384         /* the next is refused and counted */
-#define PACKET_BYTES_MAX 1200     /* UDP payload: passes any tunnel unfragmented */
+#define GOSSIP_KEYS_MAX 16         /* of a ring; a change of keys needs two */
+#define MEMBERS_MAX 16384          /* the next is refused and counted */
+#define PACKET_BYTES_MAX 1200      /* UDP payload: passes any tunnel unfragmented */
 #define FRAME_BYTES_MAX (1u << 20) /* of a stream: claims about MEMBERS_MAX fit */
 #define PROBE_MS 1000
-#define PROBE_TIMEOUT_MS 500      /* longest wait for a direct answer at good health */
+#define PROBE_TIMEOUT_MS 500 /* longest wait for a direct answer at good health */
 #define PROBE_TIMEOUT_MIN_MS 20
-#define PROBE_HELPERS 3           /* asked to probe in our place */
-#define HEALTH_MAX 8              /* Lifeguard's S */
+#define PROBE_HELPERS 3 /* asked to probe in our place */
+#define HEALTH_MAX 8    /* Lifeguard's S */
 #define SUSPECT_MIN_MS 2000
 #define SUSPECT_MAX_FACTOR 6
-#define SUSPECT_CONFIRMATIONS 3   /* Lifeguard's K */
-#define STALL_MS 50               /* a tick this late, and what was due meanwhile is void */
+#define SUSPECT_CONFIRMATIONS 3 /* Lifeguard's K */
+#define STALL_MS 50             /* a tick this late, and what was due meanwhile is void */
 #define RUMOR_COALESCE_MS 4
 #define RUMOR_REPEAT_MS 30
 #define RUMOR_FANOUT 4
-#define RUMOR_BURST 8             /* records owed at once: beyond, they are announced first */
-#define RUMOR_DUPLICATES 3        /* heard back that often: the rest is announced only */
+#define RUMOR_BURST 8      /* records owed at once: beyond, they are announced first */
+#define RUMOR_DUPLICATES 3 /* heard back that often: the rest is announced only */
 #define DIGEST_BUCKETS 64
 #define SYNC_OUT_MAX 2
 #define SYNC_IN_MAX 4
-#define SYNC_TIMEOUT_MS 5000      /* without a frame either way */
+#define SYNC_TIMEOUT_MS 5000           /* without a frame either way */
 #define STREAM_CHUNK_BYTES (64 * 1024) /* records per frame, about */
-#define PROBE_STREAMS_MAX 8       /* TCP probes under way */
+#define PROBE_STREAMS_MAX 8            /* TCP probes under way */
 #define OPEN_WAIT_MS 2000
-#define JOIN_PEERS_MAX 16         /* remembered members asked at start */
-#define DEAD_CONTACT_MS 2000      /* one attempt per dead member, by whoever's turn it is */
+#define JOIN_PEERS_MAX 16    /* remembered members asked at start */
+#define DEAD_CONTACT_MS 2000 /* one attempt per dead member, by whoever's turn it is */
 #define DEAD_KEPT_MS (24 * 3600 * UINT64_C(1000))
 #define LEFT_KEPT_MS (3600 * UINT64_C(1000))
-#define CHALLENGE_EVERY_MS 1000   /* per sender, in answer to an unknown session */
-#define SESSIONS_MAX 20480        /* members and some that restarted */
+#define CHALLENGE_EVERY_MS 1000 /* per sender, in answer to an unknown session */
+#define SESSIONS_MAX 20480      /* members and some that restarted */
 #define REPLAY_WINDOW_BITS 1024
 #define LEAVE_MS 1000
 #define BOOT_MAX (UINT64_C(1) << 48) /* boots are milliseconds since 1970, or a few more */

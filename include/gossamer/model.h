@@ -218,8 +218,8 @@ const char *model_state_text(enum model_state s); /* "active", "pending", "rejec
 
 struct model_standing { /* of one key; borrowed until the next change */
     struct gs_slice key;
-    enum model_state state; /* as of the last flush */
-    bool deleted;           /* its newest version is that it is gone */
+    enum model_state state;                    /* as of the last flush */
+    bool deleted;                              /* its newest version is that it is gone */
     struct gs_version version, active_version; /* generation 0: none is known, nothing is active */
     const char *why;
 };

@@ -29,8 +29,8 @@ struct proxy_options {
      * (mux.h). One per worker, which asks there what other nodes ask this one; and one more, where
      * it is asked what other nodes are to be asked (`:authority ID@ADDRESS`). NULL: none. */
     const int *doors;
-    uint32_t workers;                /* 1..WORKERS_MAX */
-    struct gs_loop *shared;          /* run on this loop, no threads (--threads 1); else NULL */
+    uint32_t workers;       /* 1..WORKERS_MAX */
+    struct gs_loop *shared; /* run on this loop, no threads (--threads 1); else NULL */
     struct snapshot_hub *hub;
     uint64_t connect_ms, head_ms, body_idle_ms, response_ms, drain_ms, idle_ms; /* 0: none */
     const char *node;

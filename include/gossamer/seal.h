@@ -66,5 +66,5 @@ void seal_lock(struct seal_aead *a, const uint8_t key[SEAL_KEY_BYTES],
                char *out);
 /* sealed.len - SEAL_TAG_BYTES bytes to out. False: it does not fit, and out holds nothing. */
 bool seal_unlock(struct seal_aead *a, const uint8_t key[SEAL_KEY_BYTES],
-                 const uint8_t nonce[SEAL_NONCE_BYTES], struct gs_slice aad,
-                 struct gs_slice sealed, char *out) GS_MUST_CHECK;
+                 const uint8_t nonce[SEAL_NONCE_BYTES], struct gs_slice aad, struct gs_slice sealed,
+                 char *out) GS_MUST_CHECK;

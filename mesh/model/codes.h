@@ -29,6 +29,6 @@
 #define CODE_POLICY_SHADOWED "GS0205"   /* warning: a subset of that name is defined elsewhere */
 #define CODE_POLICY_ONE_WEIGHT "GS0206" /* warning: the weight of an only destination */
 #define CODE_POLICY_PENDING "GS0207"    /* warning: stored, but not active */
-#define CODE_POLICY_PROTOCOL "GS0208" /* warning: nodes say different protocols for one service */
-#define CODE_POLICY_TOO_MANY "GS0209" /* warning: endpoints of a service beyond what is used */
-#define CODE_POLICY_CONFLICT "GS0210" /* warning: a write that lost against one it had not seen */
+#define CODE_POLICY_PROTOCOL "GS0208"   /* warning: nodes say different protocols for one service */
+#define CODE_POLICY_TOO_MANY "GS0209"   /* warning: endpoints of a service beyond what is used */
+#define CODE_POLICY_CONFLICT "GS0210"   /* warning: a write that lost against one it had not seen */
