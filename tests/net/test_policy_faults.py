@@ -283,7 +283,7 @@ def swap(api, k):
 
 
 def rss_after(n):
-    return min(n.rss_kib() for _ in range(5))
+    return min(n.rss_kib("RssAnon") for _ in range(5))
 
 
 def test_streams_outlive_a_thousand_changes_at_no_cost(bench):
@@ -313,6 +313,7 @@ def test_streams_outlive_a_thousand_changes_at_no_cost(bench):
             before = rss_after(n)
             for k in range(SWAPS):
                 swap(api, k)
+            print(f"anonymous {before} KiB, then {rss_after(n)}")
             if memory_counts():
                 until("old snapshots are freed", lambda: rss_after(n) <= before + 512)
         o.open_gate("end")

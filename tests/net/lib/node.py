@@ -262,11 +262,13 @@ class Node:
         return out
 
     # ---- what the kernel says of it ----
-    def rss_kib(self):
+    def rss_kib(self, what="VmRSS"):
+        """Also "RssAnon": without the pages of code, which come when they are first run, or when the
+        kernel reads around a fault, and are no growth."""
         for line in pathlib.Path(f"/proc/{self.proc.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{what}:"):
                 return int(line.split()[1])
-        raise AssertionError("no VmRSS")
+        raise AssertionError(f"no {what}")
 
     def fds(self):
         return len(os.listdir(f"/proc/{self.proc.pid}/fd"))
