@@ -230,7 +230,7 @@ meshcall_ask(struct meshcalls *m, struct meshcall *c, const struct gs_id *node,
     start(c);
     c->calls = m;
     gs_list_push_back(&m->calls, &c->link);
-    (void)snprintf(authority, sizeof(authority), "%s@%s", gs_id_text(node, id),
+    (void)snprintf(authority, sizeof(authority), "%s+%s", gs_id_text(node, id),
                    gs_addr_text(mesh, addr));
     if (m->mux)
         c->asked = mux_ask(m->mux, gs_slice_str(authority), path, &c->reply);

@@ -4,7 +4,7 @@
  *   another node ─▶ mesh_in ─▶ begin_answer ─▶ `to_control`, a client there     ─▶ the admin API
  *   the control thread ─▶ `from_control`, a server here ─▶ begin_ask ─▶ mesh_out ─▶ another node
  *
- * What the control thread asks is addressed to ID@ADDRESS: which node, and where it is reached. A
+ * What the control thread asks is addressed to ID+ADDRESS: which node, and where it is reached. A
  * relay joins the two sides of one question; it is gone when both have ended. */
 #include "proxy/mesh.h"
 
@@ -228,11 +228,11 @@ begin_answer(struct http_handler *handler, struct side *answer, struct head *h)
     return r->asked ? &r->request : relay_refuse(r, REASON_LIMIT);
 }
 
-/* "ID@ADDRESS" */
+/* "ID+ADDRESS" */
 static bool
 read_target(struct gs_slice text, struct mesh_target *out)
 {
-    ptrdiff_t at = gs_slice_find(text, '@');
+    ptrdiff_t at = gs_slice_find(text, '+');
 
     return at > 0 && gs_id_parse(&out->node, gs_slice_head(text, (size_t)at)) == GS_E_OK &&
            gs_addr_parse(&out->mesh, gs_slice_from(text, (size_t)at + 1), NULL) == GS_E_OK;

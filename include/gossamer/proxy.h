@@ -27,7 +27,7 @@ struct proxy_options {
     enum proxy_standing standing;
     /* Ends of socket pairs, taken even by a refusal, borrowed as an array: HTTP/2 runs on each
      * (mux.h). One per worker, which asks there what other nodes ask this one; and one more, where
-     * it is asked what other nodes are to be asked (`:authority ID@ADDRESS`). NULL: none. */
+     * it is asked what other nodes are to be asked (`:authority ID+ADDRESS`). NULL: none. */
     const int *doors;
     uint32_t workers;       /* 1..WORKERS_MAX */
     struct gs_loop *shared; /* run on this loop, no threads (--threads 1); else NULL */
