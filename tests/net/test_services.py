@@ -231,8 +231,8 @@ def test_a_killed_node(pair, tell):
     assert not bad, bad
     failed = [a for a in posts if a.status != 200]
     assert len(failed) <= len(callers) * conns * ROUNDS, books(posts)
-    for a in failed:  # it had left before the node was gone
-        assert any(a.began <= gone and a.ended >= began
+    for a in failed:  # it had left before its node could hear of it, given a share of a busy processor
+        assert any(a.began <= gone + secs(0.1) and a.ended >= began
                    for began, gone in times), (a, times, books(posts))
 
 
