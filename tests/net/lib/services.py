@@ -30,7 +30,8 @@ class Services(Mesh):
 
     def host(self, name=None, start=True, **kw):
         """kw: service name -> {label: origin}; what Node takes goes through."""
-        known = ("extra", "timeouts", "workers", "join", "key_file", "services", "group")
+        known = ("extra", "timeouts", "workers", "join", "key_file", "services", "group",
+                 "space", "env")
         more = {k: kw.pop(k) for k in known if k in kw}
         services = more.pop("services", [])
         services += [
@@ -111,8 +112,7 @@ class Hammer:
                     got = (m.status, m.body.decode("latin-1"))
             except ConnectionRefusedError:
                 self.refused += 1
-                time.sleep(0.0005)
-                continue
+                continue  # at once: the first one after it opens is what is looked for
             except (OSError, CutShort, wire.Bad) as e:
                 got = (0, repr(e))
             self.answers.append((began, time.monotonic(), *got))
