@@ -11,7 +11,10 @@ import time
 
 import pytest
 from lib.mesh import note
-from lib.node import cli, service
+from lib.node import cli, instance, service
+from lib.offered import Offered
+from lib.policy import Label, destination_rule, get, shares, stale, versions, virtual_service
+from lib.services import Hammer, Services
 from lib.settings import HEAVY, secs, until
 
 CHANGES = 50
@@ -28,6 +31,29 @@ def serving(bench, count, services=None):
 @pytest.fixture
 def five(bench):
     return serving(bench, 5)
+
+
+@pytest.fixture
+def labels():
+    made = []
+
+    def make(name):
+        made.append(Label(name).start())
+        return made[-1]
+
+    yield make
+    for x in made:
+        x.stop()
+
+
+@pytest.fixture
+def tell(capsys):
+
+    def out(text):
+        with capsys.disabled():
+            print(f"\n    {text}", end="")
+
+    return out
 
 
 def apply(n, *objects, wait="10s", timeout=30, **params):
@@ -208,6 +234,36 @@ def test_changes_from_everywhere_under_load(bench):
     assert took[int(len(took) * 0.99) - 1] <= secs(500)
 
 
+def test_each_answer_is_of_a_version_current_at_its_node(bench, labels, tell):
+    """50 changes, made at one node after the other under load at all: once all have confirmed one,
+    none of them answers by the rule before it."""
+    rule = destination_rule(v1="v1", v2="v2")
+    v1, v2 = ([versions({v: labels(v)})] for v in ("v1", "v2"))
+    m = Services(bench)
+    for i in range(5):
+        m.host(services={0: v1, 1: v2}.get(i, []))
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 2)
+    changes = [(0.0, time.monotonic())]
+    assert apply(m["n1"], rule, virtual_service(v1=100, v2=0))[1]["confirmed"] == 5
+    changes = [(0.0, time.monotonic())]
+    with Offered(m.nodes, 1000, lambda i, r=get(): (i % 5, "GET", r)) as load:
+        for k in range(1, CHANGES * (4 if HEAVY else 1) + 1):
+            load.wait(50)
+            start = time.monotonic()
+            status, doc = apply(m.nodes[k % 5], virtual_service(v1=100 * (k % 2 == 0), v2=100 * (k % 2)))
+            changes.append((start, time.monotonic()))
+            assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 5), doc
+    said, bad = load.books()
+    tell(f"{len(changes) - 1} changes under {load.offered_enough():.0f} requests a second: {said}")
+    assert not bad, bad
+    got = shares(load.answers)
+    assert min(got["v1"], got["v2"]) > len(load.answers) / 4, got
+    wrong, sure = stale(load.answers, changes, lambda k: "v2" if k % 2 else "v1")
+    assert not wrong, (len(wrong), wrong[:3])
+    assert sure > len(load.answers) / 2, (sure, len(load.answers))  # else it has shown little
+
+
 def test_alone_with_what_was_known(bench):
     o1, o2 = bench.origin("v1"), bench.origin("v2")
     m = serving(bench, 3, {0: [service("echo", [o1])], 1: [service("web", [o2])]})
@@ -221,6 +277,46 @@ def test_alone_with_what_was_known(bench):
     first.start()
     assert m.text_of(first, "kept") == "yes"
     assert first.ask().status == 200
+
+
+def test_alone_with_its_split(bench, labels, tell):
+    """All peers are dead, and it starts again: its own instances are called in the shares that were
+    known last, from the moment its port opens, and nothing that it knew is refused as unknown."""
+    health = {"interval": "300ms"}
+    tools = service("tools", [instance(labels(v), {"version": v}, health) for v in ("v1", "v2")])
+    m = serving(bench, 3, {0: [tools], 1: [service("far", [bench.origin("far")], health=health)]})
+    first = m["n1"]
+    for n in m.nodes:
+        n.wait_states("tools", ["healthy"] * 2)
+        n.wait_states("far", ["healthy"])
+    rule = destination_rule(v1="v1", v2="v2")
+    assert apply(m["n3"], rule, virtual_service(v1=90, v2=10), note("kept", "yes"))[1]["confirmed"] == 3
+    known = first.api("objects")[0]
+    saved = first.state_dir / "mesh.state"  # what others write is saved twice a second
+    until("n1 has saved it", lambda: b"kept" in saved.read_bytes())
+    for n in m.nodes:
+        n.crash()
+    with Hammer(first.outbound, threads=2) as own, Hammer(first.outbound, 1, "far") as far:
+        first.spawn()
+        until("it is ready", first.is_ready, 15)
+        was = len(own.answers)
+        until("requests after that", lambda: len(own.answers) > was + 2000 and far.answers, 30)
+    got = own.counts()
+    share = got[200, "v2"] / len(own.answers)
+    tell(f"alone: {len(own.answers)} answers, v2 has {share * 100:.2f} %; of what the dead hosted: "
+         f"{dict(far.counts())}")
+    assert set(got) == {(200, "v1"), (200, "v2")}, got
+    assert abs(share - 0.1) <= 0.01, got
+    assert set(far.counts()) == {(503, "")}, "it is known, and nobody has it now"
+    assert {(o["kind"], o["name"], o["version"], o["state"]) for o in first.api("objects")[0]
+            } == {(o["kind"], o["name"], o["version"], o["state"]) for o in known}
+    # It takes edits, and the others have them when they are back.
+    status, doc = apply(first, note("kept", "alone"))
+    assert (status, doc["asked"], doc["confirmed"]) == (200, 1, 1), doc
+    for n in m.nodes[1:]:
+        n.start()
+    m.wait_note("kept", "alone")
+    until("what they host is served", lambda: first.ask(host="far").status == 200, 10)
 
 
 # ---- history ----

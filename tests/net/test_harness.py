@@ -3,15 +3,19 @@
     client.Conn ─▶ Origin        lib/wire.py reads both directions
 """
 import asyncio
+import contextlib
 import hashlib
 import json
+import types
 
 import pytest
 
 from lib import client, metrics, wire
 from lib.crossed import Run, Mixture
 from lib.node import yaml
+from lib.offered import Offered
 from lib.origin import Origin, pattern_sha
+from lib.policy import get, stale
 from lib.settings import SEED, until
 
 
@@ -196,3 +200,55 @@ def test_crossed_finds_what_it_looks_for(lie):
         assert run.offered == 600 and run.completed > 300
     else:
         assert run.crossed or run.truncated, run.report()
+
+
+def nodes_at(*origins):
+    return [types.SimpleNamespace(outbound=o.addr, inside=contextlib.nullcontext) for o in origins]
+
+
+def test_offered_keeps_its_rate_and_its_books(origin):
+    """Whatever becomes of a request, it is in the books once, with its reason."""
+    paths = ("/id/1", "/status/503", "/cut/length", "/hang")
+    requests = [get(p, "h") for p in paths]
+    with Offered(nodes_at(origin, origin), 400, lambda i: (i % 2, paths[i % 4], requests[i % 4]),
+                 limit=0.3) as load:
+        load.wait(200)
+    assert load.offered_enough() >= 360 and load.sent == len(load.answers) >= 200
+    assert sorted(a.number for a in load.answers) == list(range(load.sent))
+    assert load.books("/id/1")[0].endswith(f"completed {len(load.of('/id/1'))}, failed 0")
+    assert {a.status for a in load.of("/status/503")} == {503}
+    assert all(a.status == 0 and a.head for a in load.of("/cut/length"))
+    said, bad = load.books("/hang")
+    assert set(bad) == {(0, "no answer within the client's limit")}, said
+    assert all(a.ended - a.began >= 0.3 for a in load.of("/hang"))
+
+
+def test_offered_says_when_it_was_too_slow(origin):
+    with Offered(nodes_at(origin), 50000, lambda i, r=get("/id/1", "h"): (0, "GET", r)) as load:
+        load.wait(500)
+    with pytest.raises(AssertionError, match="requests a second were made"):
+        load.offered_enough()
+
+
+def test_offered_counts_who_is_not_there(origin):
+    with Offered(nodes_at(origin, types.SimpleNamespace(addr=("127.0.0.1", 1))), 200,
+                 lambda i, r=get("/id/1", "h"): (i % 2, "GET", r)) as load:
+        load.wait(40)
+    assert {(a.node, a.status) for a in load.answers} == {(0, 200), (1, 0)}
+    assert load.books()[1][0, "refused"] == sum(a.node for a in load.answers)
+
+
+def test_stale_finds_what_was_answered_by_a_former_rule():
+
+    def answer(body, began, ended):
+        return types.SimpleNamespace(body=body, began=began, ended=ended)
+
+    changes = [(0, 1), (2, 3), (4, 5)]
+    body_of = ("a", "b", "c").__getitem__
+    right = [answer("a", 1.1, 1.2), answer("a", 1.9, 2.1), answer("b", 1.9, 2.1), answer("b", 2.5, 2.6),
+             answer("a", 2.9, 3.5), answer("b", 3.1, 3.2), answer("a", 2.9, 4.5), answer("c", 2.9, 4.5),
+             answer("c", 6, 7)]
+    wrong = [answer("b", 1.1, 1.2), answer("a", 3.1, 3.2), answer("b", 5.1, 5.2), answer("a", 3.1, 4.5)]
+    found, sure = stale(right + wrong, changes, body_of)
+    assert [f[0] for f in found] == wrong
+    assert sure == 6

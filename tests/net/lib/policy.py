@@ -5,6 +5,7 @@
 Origin judges every byte and takes 0.2 ms for it; where 10,000 answers are only counted, Label and
 Counting do, each one thread on one epoll.
 """
+import bisect
 import collections
 import json
 import re
@@ -219,6 +220,25 @@ def shares(answers):
     bad = [a for a in answers if a.status != 200]
     assert not bad, (len(bad), bad[:3])
     return collections.Counter(a.body for a in answers)
+
+
+def stale(answers, changes, body_of):
+    """Answers of a version that was not current: (those, how many could have been of one only).
+    changes: when each was begun and when it was known to be in effect; body_of(number): what is
+    answered under it. A request may be of what had begun before it was answered and was not wholly
+    replaced before it was sent."""
+    starts = [c[0] for c in changes]
+    dones = [c[1] for c in changes]
+    wrong, sure = [], 0
+    for a in answers:
+        # The first that was not replaced for sure when it was sent, and the last that had begun.
+        low = bisect.bisect_left(dones, a.began, 1) - 1
+        high = bisect.bisect_right(starts, a.ended)
+        bodies = {body_of(k) for k in range(low, high)}
+        if a.body not in bodies:
+            wrong.append((a, sorted(bodies), changes[low:high]))
+        sure += len(bodies) == 1
+    return wrong, sure
 
 
 class Background:
