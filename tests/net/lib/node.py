@@ -4,6 +4,7 @@
                                                             ─▶ .api("stat")   unix socket
                                                             ─▶ .metrics()     TCP
 """
+import contextlib
 import http.client
 import json
 import os
@@ -123,17 +124,20 @@ class Node:
                  join=(),
                  key_file=None,
                  proxy=True,
-                 group=None):
+                 group=None,
+                 space=None,
+                 env=None):
         """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off; group: number
-        of the group that its process runs as (needs root)."""
+        of the group that its process runs as (needs root); space: the network namespace that it
+        lives in (lib/netns.py), where others find it by the address of that; env: more of it."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.group = group
-        self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
-                                                                for _ in range(4))
+        self.group, self.space, self.env = group, space, env or {}
+        self.outbound, self.admin = ((HOST, free_port()) for _ in range(2))
+        self.inbound, self.gossip = ((space.ip if space else HOST, free_port()) for _ in range(2))
         self.state_dir = self.dir / "state"
         self.short = None
         self.socket_path = str(self.dir / "admin.sock")
@@ -176,7 +180,8 @@ class Node:
         assert os.access(BIN, os.X_OK), f"no binary at {BIN}: build it or set GOSSAMER_BIN"
         self.config_path.write_text(yaml(self.config()))
         self.log_path = self.dir / "stderr.log"
-        with open(self.dir / "stdout.log", "ab") as out, open(self.log_path, "ab") as err:
+        with (self.inside(), open(self.dir / "stdout.log", "ab") as out,
+              open(self.log_path, "ab") as err):
             cmd = [BIN, "run", "-c", str(self.config_path)]
             self.proc = subprocess.Popen(cmd,
                                          stdin=subprocess.DEVNULL,
@@ -184,8 +189,12 @@ class Node:
                                          stderr=err,
                                          cwd=self.dir,
                                          group=self.group,
-                                         env=child_env())
+                                         env={**child_env(), **self.env})
         return self
+
+    def inside(self):
+        """What the thread opens or starts within is where the node is."""
+        return self.space or contextlib.nullcontext()
 
     def start(self, healthy=True):
         """Start and wait for /ready; with `healthy` also until every instance passed its check."""
@@ -296,6 +305,8 @@ class Node:
         if tcp:
             c = http.client.HTTPConnection(*self.admin, timeout=secs(timeout))
         try:
+            with self.inside():
+                c.connect()
             c.request(method, path, body, headers or {})
             r = c.getresponse()
             return r.status, r.read()
@@ -352,10 +363,12 @@ class Node:
 
     # ---- traffic ----
     def conn(self, **kw):
-        return client.Conn(self.outbound, **kw)
+        with self.inside():
+            return client.Conn(self.outbound, **kw)
 
     def ask(self, *args, **kw):
-        return client.ask(self.outbound, *args, **kw)
+        with self.inside():
+            return client.ask(self.outbound, *args, **kw)
 
 
 def memory_counts():
