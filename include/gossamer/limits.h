@@ -72,7 +72,6 @@
 #define MESH_SWEEP_MS 1000         /* looks for idle and stalled connections */
 #define MESH_HANDED_MAX 256        /* accepted and not yet taken by another worker */
 #define MESHCALL_BYTES_MAX (1u << 20) /* of an answer of another node */
-#define MESHCALL_HEAD_MS 2000         /* to its head, when nothing was to be waited for */
 #define MESHCALL_GRACE_MS 300         /* for the way there and back, of an answer that may wait */
 #define CONFIRM_RETRY_MS 200          /* a member that could not be asked may be restarting */
 #define CONFIRMS_MAX 256              /* of other nodes, that wait here at a time */
