@@ -123,15 +123,16 @@ class Node:
                  join=(),
                  key_file=None,
                  proxy=True,
-                 group=None):
+                 group=None,
+                 args=()):
         """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off; group: number
-        of the group that its process runs as (needs root)."""
+        of the group that its process runs as (needs root); args: more of `run`."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.group = group
+        self.group, self.args = group, list(args)
         self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
                                                                 for _ in range(4))
         self.state_dir = self.dir / "state"
@@ -177,7 +178,7 @@ class Node:
         self.config_path.write_text(yaml(self.config()))
         self.log_path = self.dir / "stderr.log"
         with open(self.dir / "stdout.log", "ab") as out, open(self.log_path, "ab") as err:
-            cmd = [BIN, "run", "-c", str(self.config_path)]
+            cmd = [BIN, "run", "-c", str(self.config_path), *self.args]
             self.proc = subprocess.Popen(cmd,
                                          stdin=subprocess.DEVNULL,
                                          stdout=out,
