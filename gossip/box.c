@@ -358,6 +358,17 @@ get_header(struct gs_slice bytes, size_t max, struct header *h)
     return h->sender != 0 && h->session != 0 && h->sequence != 0;
 }
 
+bool
+box_claims(struct gs_slice bytes, uint64_t *sender)
+{
+    struct header h;
+
+    if (!get_header(bytes, SIZE_MAX, &h))
+        return false;
+    *sender = h.sender;
+    return true;
+}
+
 static void
 put_nonce(uint8_t out[SEAL_NONCE_BYTES], const char header[BOX_HEADER_BYTES])
 {

@@ -35,6 +35,9 @@ void box_free(struct box *b);
 
 uint64_t box_name(const struct gs_id *id); /* the sender field of a node */
 
+/* Who a packet says it is from, before anything is opened. False: it is no packet. */
+bool box_claims(struct gs_slice bytes, uint64_t *sender);
+
 /* Seal a body: body.len + BOX_OVERHEAD bytes to out. */
 void box_seal(struct box *b, struct gs_slice body, char *out);
 

@@ -175,11 +175,13 @@ feed(struct datagrams *d, int count)
     gs_loop_clock(io->loop); /* after they were read: none of them is from the future */
     gossip_clock_us(io->core, io->loop->now_ns / 1000);
     for (int i = 0; i < count; i++) {
+        struct gs_slice packet = gs_slice(d->iov[i].iov_base, d->messages[i].msg_len);
         struct gs_addr from;
 
-        if (gs_addr_from_sockaddr(&from, (const struct sockaddr *)&d->from[i]) == GS_E_OK)
-            gossip_recv(io->core, io->loop->now_ms, wall_ms, &from,
-                        gs_slice(d->iov[i].iov_base, d->messages[i].msg_len));
+        if (gossip_io_cut_from(io, GOSSIP_DATAGRAM, packet))
+            gossip_io_count(&io->n.cut);
+        else if (gs_addr_from_sockaddr(&from, (const struct sockaddr *)&d->from[i]) == GS_E_OK)
+            gossip_recv(io->core, io->loop->now_ms, wall_ms, &from, packet);
     }
     gossip_io_fed(io);
 }
@@ -219,6 +221,10 @@ datagrams_send(struct datagrams *d, const struct gs_addr *to, struct gs_slice by
 
     GS_ASSERT(bytes.len > 0);
     GS_ASSERT(bytes.len <= PACKET_BYTES_MAX);
+    if (gossip_io_cut_to(d->io, GOSSIP_DATAGRAM, to)) {
+        gossip_io_count(&d->io->n.cut);
+        return;
+    }
     for (int i = 0; i < RETRIES; i++) {
         if (sendto(d->fd, bytes.ptr, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&sa,
                    len) >= 0)

@@ -23,6 +23,7 @@
 #include <gossamer/list.h>
 #include <gossamer/listener.h>
 
+#include "gossip/box.h"
 #include "gossip/gossip_uv.h"
 
 enum {
@@ -64,9 +65,11 @@ struct frame_stream {
     uv_poll_t poll;
     int armed; /* uv events now polled */
     int fd;
-    uint32_t number; /* the core's */
-    bool accepted;   /* by us; else opened by us */
-    bool heard;      /* a whole frame came */
+    uint32_t number;   /* the core's */
+    bool accepted;     /* by us; else opened by us */
+    bool heard;        /* a whole frame came... */
+    uint64_t sender;   /* ... which said it is from this node (cut_uv.c); 0: none did */
+    struct gs_addr to; /* of one that we opened */
     uint64_t since_ms;
     struct gs_buf in; /* header and frame, as far as they are here */
     char *out;        /* likewise; NULL: nothing is on its way */
@@ -194,19 +197,28 @@ announced(const struct gs_buf *in)
     return ntohl(length);
 }
 
-static void
+/* False: the stream has ended. */
+static bool
 deliver(struct frame_stream *s)
 {
     struct gossip_io *io = s->io;
+    struct gs_slice packet = gs_slice_from(gs_buf_slice(&s->in), HEADER_BYTES);
 
     if (s->accepted && !s->heard)
         gs_loop_disarm(io->loop, &s->timer); /* from now on the core decides how long it lasts */
     s->heard = true;
-    gossip_stream_frame(io->core, io->loop->now_ms, gossip_io_wall_ms(), s->number,
-                        gs_slice_from(gs_buf_slice(&s->in), HEADER_BYTES));
+    if (s->sender == 0)
+        (void)box_claims(packet, &s->sender);
+    if (gossip_io_cut_sender(io, GOSSIP_STREAM, s->sender)) {
+        gossip_io_count(&io->n.cut);
+        stream_ended(s, false);
+        return false;
+    }
+    gossip_stream_frame(io->core, io->loop->now_ms, gossip_io_wall_ms(), s->number, packet);
     gossip_io_fed(io);
     gs_buf_fini(&s->in); /* most streams see few frames, and some of them are large */
     gs_buf_init(&s->in, HEADER_BYTES);
+    return true;
 }
 
 /* As much of *bytes as still lacks for `want`. False: it is not whole yet. */
@@ -239,8 +251,8 @@ take_bytes(struct frame_stream *s, struct gs_slice bytes)
             stream_ended(s, false);
             return;
         }
-        if (gather(s, HEADER_BYTES + (size_t)length, &bytes))
-            deliver(s);
+        if (gather(s, HEADER_BYTES + (size_t)length, &bytes) && !deliver(s))
+            return;
     }
 }
 
@@ -371,10 +383,13 @@ frames_open(struct frames *f, uint32_t stream, const struct gs_addr *to)
 {
     struct gossip_io *io = f->io;
     bool refused = false;
-    int fd = connect_from(&io->bound, to, &refused);
+    bool cut = gossip_io_cut_to(io, GOSSIP_STREAM, to);
+    int fd = cut ? -1 : connect_from(&io->bound, to, &refused);
     struct frame_stream *s = fd >= 0 ? stream_new(f, fd, CONNECTING) : NULL;
 
     GS_ASSERT(stream != 0);
+    if (cut)
+        gossip_io_count(&io->n.cut);
     if (!s) {
         if (fd >= 0)
             close(fd);
@@ -383,6 +398,7 @@ frames_open(struct frames *f, uint32_t stream, const struct gs_addr *to)
         return;
     }
     s->number = stream;
+    s->to = *to;
     poll_set(s, UV_WRITABLE);
     gs_loop_arm(io->loop, &s->timer, CONNECT_MS);
 }
@@ -504,6 +520,23 @@ frames_end(struct frames *f, uint32_t stream)
     gs_loop_arm(f->io->loop, &s->timer, LINGER_MS);
     if (!s->out)
         finish_output(s);
+}
+
+void
+frames_cut(struct frames *f)
+{
+    struct gs_list *n = f->streams.next;
+
+    while (n != &f->streams) {
+        struct frame_stream *s = GS_LIST_ENTRY(n, struct frame_stream, link);
+
+        n = n->next;
+        if (!gossip_io_cut_sender(f->io, GOSSIP_STREAM, s->sender) &&
+            (s->accepted || !gossip_io_cut_to(f->io, GOSSIP_STREAM, &s->to)))
+            continue;
+        gossip_io_count(&f->io->n.cut);
+        stream_ended(s, false);
+    }
 }
 
 /* ---- life ---- */

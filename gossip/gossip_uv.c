@@ -413,6 +413,39 @@ gossip_loop_call(struct gossip_loop *l, struct gossip_call *c)
     send_waiting(l);
 }
 
+/* ---- faults ---- */
+
+static void
+run_cut(struct gossip_call *call, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
+{
+    struct gossip_cuts *c = GS_CONTAINER(call, struct gossip_cuts, call);
+    struct gossip_loop *l = c->loop;
+
+    (void)g;
+    (void)now_ms;
+    (void)wall_ms;
+    gossip_io_cut(&l->io, c->items, c->count);
+    if (gs_fsm_is(&l->sockets, IO_OPEN))
+        frames_cut(l->frames);
+}
+
+static void
+on_cut(struct gossip_call *call)
+{
+    struct gossip_cuts *c = GS_CONTAINER(call, struct gossip_cuts, call);
+
+    c->done(c);
+}
+
+void
+gossip_loop_cut(struct gossip_loop *l, struct gossip_cuts *c)
+{
+    c->loop = l;
+    c->call = (struct gossip_call){ .run = run_cut, .done = on_cut };
+    gs_list_init(&c->call.link);
+    gossip_loop_call(l, &c->call);
+}
+
 static void
 on_last_done(struct gossip_call *c)
 {
@@ -521,6 +554,7 @@ gossip_loop_counters(struct gossip_loop *l, struct gossip_loop_counters *out)
         .unreachable = atomic_load_explicit(&l->io.n.unreachable, memory_order_relaxed),
         .streams_refused = atomic_load_explicit(&l->io.n.streams_refused, memory_order_relaxed),
         .frames_refused = atomic_load_explicit(&l->io.n.frames_refused, memory_order_relaxed),
+        .cut = atomic_load_explicit(&l->io.n.cut, memory_order_relaxed),
         .lag_us = atomic_exchange_explicit(&l->io.n.lag_us, 0, memory_order_relaxed),
     };
 }

@@ -1,5 +1,6 @@
-/* gossip_uv.h - the libuv side of the gossip, in three files: gossip_uv.c the thread and its turns,
- * datagrams_uv.c UDP, frames_uv.c TCP. All of it runs on the gossip thread. */
+/* gossip_uv.h - the libuv side of the gossip, in four files: gossip_uv.c the thread and its turns,
+ * datagrams_uv.c UDP, frames_uv.c TCP, cut_uv.c what both drop for a test's sake. All of it runs on
+ * the gossip thread. */
 #pragma once
 
 #include <stdatomic.h>
@@ -10,7 +11,7 @@
 
 #include "mesh/base/loop_uv.h"
 
-struct gossip_io { /* what the three share */
+struct gossip_io { /* what the four share */
     struct gs_loop *loop;
     struct gossip *core;
     struct gs_addr bound;
@@ -20,8 +21,10 @@ struct gossip_io { /* what the three share */
     void (*on_closed)(struct gossip_io *io); /* when none is left */
     struct {
         _Atomic uint64_t datagrams_dropped, datagrams_failed, unreachable;
-        _Atomic uint64_t streams_refused, frames_refused, lag_us;
-    } n; /* written by this thread, read by control */
+        _Atomic uint64_t streams_refused, frames_refused, cut, lag_us;
+    } n;              /* written by this thread, read by control */
+    size_t cut_count; /* 0, but for tests */
+    struct gossip_cut cuts[CUTS_MAX];
 };
 
 void gossip_io_fed(struct gossip_io *io);           /* the core was told something: a turn is due */
@@ -43,6 +46,14 @@ gossip_io_wall_ms(void)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
+/* ---- cut_uv.c ---- */
+
+void gossip_io_cut(struct gossip_io *io, const struct gossip_cut *items, size_t count);
+/* Is this dropped? */
+bool gossip_io_cut_from(const struct gossip_io *io, enum gossip_via via, struct gs_slice packet);
+bool gossip_io_cut_sender(const struct gossip_io *io, enum gossip_via via, uint64_t sender);
+bool gossip_io_cut_to(const struct gossip_io *io, enum gossip_via via, const struct gs_addr *to);
+
 /* ---- datagrams_uv.c ---- */
 
 struct datagrams;
@@ -58,4 +69,5 @@ struct frames *frames_new(struct gossip_io *io, int listen_fd); /* takes the des
 void frames_open(struct frames *f, uint32_t stream, const struct gs_addr *to);
 void frames_send(struct frames *f, uint32_t stream, struct gs_slice bytes);
 void frames_end(struct frames *f, uint32_t stream);
+void frames_cut(struct frames *f);   /* end those that gossip_io_cut() is about */
 void frames_close(struct frames *f); /* all of them, at once; frees it */

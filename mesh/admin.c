@@ -12,7 +12,7 @@
 #include <gossamer/log.h>
 #include <gossamer/mux.h>
 
-enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_PEER };
+enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_PEER, ACCESS_LOCAL };
 enum door_kind { DOOR_UNIX, DOOR_TCP, DOOR_PEERS };
 
 struct door { /* one listener: first in it is the handler its connections call */

@@ -97,11 +97,13 @@ put_drops(struct gs_buf *o, struct node *n, const struct gossip_counters *c)
     struct gossip_loop_counters l;
 
     gossip_loop_counters(n->gossip, &l);
-    family(o, name, "counter", "What was given up for want of room, by what it was.");
+    family(o, name, "counter",
+           "What was given up for want of room, by what it was; fault: by debug block.");
     series(o, name, "what", "packet", c->actions_dropped);
     series(o, name, "what", "datagram", l.datagrams_dropped);
     series(o, name, "what", "stream", l.streams_refused);
     series(o, name, "what", "notice", c->notices_dropped);
+    series(o, name, "what", "fault", l.cut);
 }
 
 static void

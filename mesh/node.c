@@ -28,6 +28,7 @@
 #include "mesh/advertise.h"
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
+#include "mesh/faults.h"
 #include "mesh/health.h"
 #include "mesh/journal.h"
 #include "mesh/keys.h"
@@ -514,6 +515,7 @@ free_all(struct running *r)
     node_records_free(n->records);
     model_free(n->model);
     roster_free(n->members);
+    faults_free(n->faults);
     journal_free(n->journal);
     gossip_free(r->core);
     gossip_sockets_close(&r->sockets);
@@ -563,6 +565,15 @@ tell_identity(const struct config *c)
         LOG_WARN("identity.off",
                  "inbound=%s why=\"nobody is authenticated, nothing between nodes is encrypted\"",
                  gs_addr_text(&c->proxy.inbound, inbound));
+}
+
+static void
+allow_faults(struct running *r)
+{
+    r->node.faults = faults_new(&r->node);
+    LOG_WARN("faults.allowed",
+             "node=%s why=\"--allow-faults: who may open the admin socket can cut it off\"",
+             r->node.config->node);
 }
 
 static void
@@ -643,6 +654,8 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
     if ((e = start_store(r, workers, why)) != GS_E_OK || (e = start_admin(r, why)) != GS_E_OK ||
         (serves && (e = start_proxy(r, workers, o->one_thread, why)) != GS_E_OK))
         return give_up(r, e);
+    if (o->faults)
+        allow_faults(r);
     start_gossip(r, o->one_thread);
     /* The boot number reaches the disk while the mesh is heard already: should it be lost, the
      * clock makes the next one higher, and if that went back, peers know this one. */

@@ -9,6 +9,7 @@
 #include "mesh/persist.h"
 
 struct config;
+struct faults;
 struct gossip_event;
 struct gossip_loop;
 struct journal;
@@ -43,6 +44,7 @@ struct node {
     struct gs_list confirming;  /* confirm.c's: members are asked */
     struct gs_list confirms;    /* api_confirm.c's: members have asked */
     uint32_t confirm_count;
+    struct faults *faults; /* NULL: not allowed (run --allow-faults) */
 };
 
 uint64_t node_wall_ms(void);

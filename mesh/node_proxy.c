@@ -124,6 +124,7 @@ start(struct node_proxy *p, const struct node_proxy_options *options, const int 
                                .drain_ms = c->timeouts.drain_ms,
                                .idle_ms = c->timeouts.idle_ms,
                                .node = c->node,
+                               .id = n->id,
                                .seed = gs_rng_seed_from_system() };
     gs_err e;
 
@@ -146,6 +147,13 @@ node_proxy_start(const struct node_proxy_options *o, struct node_proxy **out, st
     *out = p;
     e = open_doors(o, doors, why);
     return e == GS_E_OK ? start(p, o, doors, why) : e;
+}
+
+void
+node_proxy_cut(struct node *n, const struct gs_id *nodes, size_t count)
+{
+    if (n->proxy)
+        proxy_set_cuts(n->proxy, nodes, count);
 }
 
 void

@@ -17,4 +17,6 @@ struct node_proxy_options {
 /* *out is set by a refusal, too. */
 gs_err node_proxy_start(const struct node_proxy_options *o, struct node_proxy **out,
                         struct gs_why *why) GS_MUST_CHECK;
+/* proxy_set_cuts(), if there is a proxy. */
+void node_proxy_cut(struct node *n, const struct gs_id *nodes, size_t count);
 void node_proxy_free(struct node_proxy *p); /* the loop has ended; NULL is fine */

@@ -11,6 +11,7 @@ struct config;
 struct node_run_options {
     uint32_t workers; /* 1..WORKERS_MAX */
     bool one_thread;  /* everything on one loop; workers is 1 */
+    bool faults;      /* it may be told to drop what others send (mesh/faults.h) */
 };
 
 /* Blocks. GS_E_OK after an orderly stop; else it did not start, and why says what to do. */

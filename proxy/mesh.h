@@ -26,6 +26,7 @@ struct side *mesh_out_ask(struct mesh_out *o, const struct mesh_target *to, stru
                           struct side *reply);
 void mesh_out_close(struct mesh_out *o); /* each once its streams are gone */
 void mesh_out_abort(struct mesh_out *o);
+void mesh_out_cut(struct mesh_out *o); /* those with nodes that are cut off now */
 bool mesh_out_empty(const struct mesh_out *o);
 
 /* ---- mesh_in.c: from other nodes ---- */
@@ -39,6 +40,7 @@ void mesh_in_accepted(struct mesh_in *in, int fd);
 void mesh_in_take(struct mesh_in *in);  /* what the listening worker handed over */
 void mesh_in_drain(struct mesh_in *in); /* tell the peers; streams end when they end them */
 void mesh_in_abort(struct mesh_in *in);
+void mesh_in_cut(struct mesh_in *in); /* those with nodes that are cut off now */
 bool mesh_in_empty(const struct mesh_in *in);
 /* Streams and connections of this worker, for the one that listens. */
 uint64_t mesh_in_load(const struct mesh_in *in);

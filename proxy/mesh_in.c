@@ -35,6 +35,7 @@ struct in_link { /* one connection */
     struct gs_list link;
     struct mesh_in *in;
     struct mux *mux;
+    struct gs_id node; /* which opened it, as it says with its first stream; zero: not yet */
 };
 
 /* One stream to one of our instances. */
@@ -279,7 +280,19 @@ on_closed(void *arg, enum reason why)
     worker_conn_closed(in->worker);
 }
 
-static const struct mux_events link_events = { on_opened, on_changed, on_refused, on_closed };
+static bool
+on_from(void *arg, struct gs_slice node)
+{
+    struct in_link *l = arg;
+    static const struct gs_id nobody;
+
+    if (gs_id_eq(&l->node, &nobody) && gs_id_parse(&l->node, node) != GS_E_OK)
+        l->node = nobody;
+    return !proxy_is_cut(l->in->worker->proxy, &l->node);
+}
+
+static const struct mux_events link_events = { on_opened, on_changed, on_refused, on_closed,
+                                               on_from };
 
 /* ---- connections ---- */
 
@@ -436,6 +449,17 @@ mesh_in_abort(struct mesh_in *in)
 {
     GS_LIST_EACH_SAFE(n, &in->links)
         mux_abort(GS_LIST_ENTRY(n, struct in_link, link)->mux, REASON_DRAINING);
+}
+
+void
+mesh_in_cut(struct mesh_in *in)
+{
+    GS_LIST_EACH_SAFE(n, &in->links) {
+        struct in_link *l = GS_LIST_ENTRY(n, struct in_link, link);
+
+        if (proxy_is_cut(in->worker->proxy, &l->node))
+            mux_abort(l->mux, REASON_MUX_CUT);
+    }
 }
 
 bool

@@ -18,6 +18,7 @@
 struct peer {
     struct gs_list links;
     uint32_t link_count;
+    struct gs_id node;
     struct gs_addr mesh;
     char key[PEER_KEY_BYTES];
 };
@@ -34,6 +35,7 @@ struct mesh_out {
     struct gs_map peers; /* key -> struct peer */
     struct gs_list links;
     struct gs_timer tend;
+    char node[GS_ID_TEXT]; /* which we are */
     bool closing;
 };
 
@@ -64,6 +66,7 @@ mesh_out_new(struct worker *w)
     struct mesh_out *o = gs_zalloc(sizeof(*o));
 
     o->worker = w;
+    (void)gs_id_text(&w->opts->id, o->node);
     gs_map_init(&o->peers, gs_rng_next(&w->loop->rng));
     gs_list_init(&o->links);
     gs_timer_init(&o->tend, on_tend);
@@ -104,6 +107,17 @@ mesh_out_abort(struct mesh_out *o)
         mux_abort(GS_LIST_ENTRY(n, struct link, in_all)->mux, REASON_DRAINING);
 }
 
+void
+mesh_out_cut(struct mesh_out *o)
+{
+    GS_LIST_EACH_SAFE(n, &o->links) {
+        struct link *l = GS_LIST_ENTRY(n, struct link, in_all);
+
+        if (proxy_is_cut(o->worker->proxy, &l->peer->node))
+            mux_abort(l->mux, REASON_MUX_CUT);
+    }
+}
+
 /* ---- peers ---- */
 
 static void
@@ -131,6 +145,7 @@ peer_of(struct mesh_out *o, const struct mesh_target *to)
         return p;
     p = gs_zalloc(sizeof(*p));
     memcpy(p->key, key, sizeof(key));
+    p->node = to->node;
     p->mesh = to->mesh;
     gs_list_init(&p->links);
     gs_map_put(&o->peers, gs_slice(p->key, sizeof(p->key)), p);
@@ -218,9 +233,14 @@ link_new(struct mesh_out *o, struct peer *p)
     l = gs_zalloc(sizeof(*l));
     l->out = o;
     l->peer = p;
-    l->mux = mux_new(&(struct mux_options){
-        .loop = w->loop, .role = MUX_CLIENT, .events = &link_events, .arg = l });
-    below = stream_tcp_connect(w->loop, &p->mesh, &mux_sink_ops, l->mux);
+    l->mux = mux_new(&(struct mux_options){ .loop = w->loop,
+                                            .role = MUX_CLIENT,
+                                            .events = &link_events,
+                                            .arg = l,
+                                            .node = gs_slice_str(o->node) });
+    below = proxy_is_cut(w->proxy, &p->node)
+                ? stream_tcp_unreachable(w->loop, &mux_sink_ops, l->mux)
+                : stream_tcp_connect(w->loop, &p->mesh, &mux_sink_ops, l->mux);
     if (!below) {
         mux_free(l->mux);
         gs_free(l);

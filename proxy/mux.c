@@ -287,6 +287,8 @@ submit(struct mux *m, const nghttp2_nv *fields, size_t count, bool with_body)
     return ms;
 }
 
+#define NODE_FIELD GS_SLICE("gossamer-node")
+
 struct stream *
 mux_open(struct mux *m, const struct mux_request *r, const struct stream_sink_ops *ops, void *sink)
 {
@@ -294,11 +296,12 @@ mux_open(struct mux *m, const struct mux_request *r, const struct stream_sink_op
                             nv(GS_SLICE(":authority"), r->authority),
                             nv(GS_SLICE("gossamer-service"), r->service),
                             nv(GS_SLICE("gossamer-stream"), GS_SLICE("1")),
-                            nv(GS_SLICE("gossamer-caller"), r->caller) };
+                            nv(GS_SLICE("gossamer-caller"), r->caller),
+                            nv(NODE_FIELD, m->node) };
     struct mux_stream *ms;
 
     GS_ASSERT(m->role == MUX_CLIENT);
-    ms = submit(m, fields, GS_COUNT(fields), true);
+    ms = submit(m, fields, GS_COUNT(fields) - (m->node.len == 0), true);
     if (!ms)
         return NULL;
     stream_attach(&ms->base, ops, sink);
@@ -310,10 +313,11 @@ mux_wire_ask(struct mux *m, struct gs_slice authority, struct gs_slice path)
 {
     nghttp2_nv fields[] = { nv(GS_SLICE(":method"), GS_SLICE("GET")),
                             nv(GS_SLICE(":scheme"), GS_SLICE("http")),
-                            nv(GS_SLICE(":authority"), authority), nv(GS_SLICE(":path"), path) };
+                            nv(GS_SLICE(":authority"), authority), nv(GS_SLICE(":path"), path),
+                            nv(NODE_FIELD, m->node) };
 
     GS_ASSERT(m->role == MUX_CLIENT);
-    return submit(m, fields, GS_COUNT(fields), false);
+    return submit(m, fields, GS_COUNT(fields) - (m->node.len == 0), false);
 }
 
 /* ---- headers in ---- */
@@ -408,6 +412,15 @@ field_of(const struct mux_head *h, struct gs_slice name)
     return GS_SLICE_NONE;
 }
 
+/* May the node that this is from speak to us? */
+static bool
+is_welcome(const struct mux *m, const struct mux_head *h)
+{
+    struct gs_slice node = m->events->from ? field_of(h, NODE_FIELD) : GS_SLICE_NONE;
+
+    return node.len == 0 || m->events->from(m->arg, node);
+}
+
 static void
 request_came(struct mux_stream *ms)
 {
@@ -445,13 +458,17 @@ answer_came(struct mux_stream *ms)
     mux_stream_answered(ms, answer);
 }
 
-static void
+static int
 headers_came(struct mux *m, const nghttp2_frame *frame)
 {
     struct mux_stream *ms = stream_by_id(m, frame->hd.stream_id);
 
     if (!ms)
-        return;
+        return 0;
+    if (ms->head && m->role == MUX_SERVER && !is_welcome(m, ms->head)) {
+        m->violation = REASON_MUX_CUT;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     if (ms->head) {
         if (m->role == MUX_SERVER)
             request_came(ms);
@@ -461,6 +478,7 @@ headers_came(struct mux *m, const nghttp2_frame *frame)
     }
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         mux_stream_ended(ms);
+    return 0;
 }
 
 /* ---- frames in ---- */
@@ -529,8 +547,7 @@ on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
     (void)session;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        headers_came(m, frame);
-        break;
+        return headers_came(m, frame);
     case NGHTTP2_DATA:
         ms = stream_by_id(m, frame->hd.stream_id);
         if (ms && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))

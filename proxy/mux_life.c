@@ -190,6 +190,7 @@ mux_life_init(struct mux *m, const struct mux_options *o)
     m->events = o->events;
     m->arg = o->arg;
     m->calls = o->calls;
+    m->node = o->node;
     m->role = o->role;
     m->idle_frames = MUX_IDLE_FRAMES_BURST;
     m->started_ms = m->idle_ms = m->idle_frames_ms = m->stalled_ms = o->loop->now_ms;

@@ -60,6 +60,7 @@ struct mux {
     const struct mux_events *events;
     void *arg;
     struct http_handler *calls;
+    struct gs_slice node;
     struct nghttp2_session *session;
     struct stream *below; /* NULL before start and after its end */
     struct gs_list streams;

@@ -2,6 +2,7 @@
  * them. */
 #include <gossamer/proxy.h>
 
+#include <assert.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -16,6 +17,10 @@ struct proxy {
     struct gs_addr inbound;
     int *fds; /* listening sockets: caller by caller, one per worker; then the mesh's */
     _Atomic int standing;
+    /* Nodes that are cut off, by the first bytes of their ids: one word each, so that workers may
+     * read them while control writes. */
+    _Atomic uint32_t cut_count; /* 0, but for tests */
+    _Atomic uint64_t cuts[CUTS_MAX];
     _Atomic uint32_t mesh_connections;
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
@@ -179,6 +184,47 @@ enum proxy_standing
 proxy_standing_now(const struct proxy *p)
 {
     return (enum proxy_standing)atomic_load_explicit(&p->standing, memory_order_acquire);
+}
+
+/* ---- faults ---- */
+
+static uint64_t
+cut_name(const struct gs_id *node)
+{
+    uint64_t name;
+
+    static_assert(sizeof(name) <= GS_ID_BYTES, "an id begins with it");
+    memcpy(&name, node->bytes, sizeof(name));
+    return name;
+}
+
+void
+proxy_set_cuts(struct proxy *p, const struct gs_id *nodes, size_t count)
+{
+    GS_ASSERT(count <= CUTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        atomic_store_explicit(&p->cuts[i], cut_name(&nodes[i]), memory_order_relaxed);
+    atomic_store_explicit(&p->cut_count, (uint32_t)count, memory_order_release);
+    for (uint32_t i = 0; i < p->opts.workers; i++)
+        wake_worker(p, i);
+}
+
+bool
+proxy_has_cuts(const struct proxy *p)
+{
+    return atomic_load_explicit(&p->cut_count, memory_order_relaxed) > 0;
+}
+
+bool
+proxy_is_cut(const struct proxy *p, const struct gs_id *node)
+{
+    uint32_t count = atomic_load_explicit(&p->cut_count, memory_order_acquire);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (atomic_load_explicit(&p->cuts[i], memory_order_relaxed) == cut_name(node))
+            return true;
+    }
+    return false;
 }
 
 struct worker *

@@ -452,13 +452,10 @@ stream_tcp_accept(struct gs_loop *loop, int fd, const struct stream_sink_ops *op
     return &t->base;
 }
 
-struct stream *
-stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to,
-                   const struct stream_sink_ops *ops, void *sink)
+static struct tcp *
+tcp_open(struct gs_loop *loop, int family, const struct stream_sink_ops *ops, void *sink)
 {
-    struct sockaddr_storage sa;
-    socklen_t len = gs_addr_to_sockaddr(to, &sa);
-    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int one = 1;
     struct tcp *t;
 
@@ -466,20 +463,45 @@ stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to,
         return NULL;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     t = tcp_new(loop, fd, ops, sink);
-    if (!t) {
+    if (!t)
         close(fd);
+    return t;
+}
+
+/* Any outcome, a refusal at once included, is told from the loop. */
+static void
+refuse_later(struct tcp *t)
+{
+    t->refused = t->broken = t->eof = true;
+    gs_loop_defer(t->base.loop, &t->failed);
+}
+
+struct stream *
+stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to,
+                   const struct stream_sink_ops *ops, void *sink)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = gs_addr_to_sockaddr(to, &sa);
+    struct tcp *t = tcp_open(loop, sa.ss_family, ops, sink);
+
+    if (!t)
         return NULL;
-    }
-    /* Any outcome, a refusal at once included, is told from the loop. */
-    t->connecting = true;
-    if (connect(fd, (struct sockaddr *)&sa, len) != 0 && errno != EINPROGRESS) {
-        t->connecting = false;
-        t->refused = t->broken = t->eof = true;
-        gs_loop_defer(loop, &t->failed);
-        return &t->base;
-    }
-    poll_set(t, UV_WRITABLE);
+    t->connecting = connect(t->fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS;
+    if (t->connecting)
+        poll_set(t, UV_WRITABLE);
+    else
+        refuse_later(t);
     return &t->base;
+}
+
+struct stream *
+stream_tcp_unreachable(struct gs_loop *loop, const struct stream_sink_ops *ops, void *sink)
+{
+    struct tcp *t = tcp_open(loop, AF_INET, ops, sink);
+
+    if (t)
+        refuse_later(t);
+    return t ? &t->base : NULL;
 }
 
 void

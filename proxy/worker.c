@@ -248,6 +248,10 @@ on_wake(void *arg)
         return;
     w->root = snapshot_adopt(w->opts->hub, w->index);
     mesh_in_take(w->mesh_in);
+    if (proxy_has_cuts(w->proxy)) {
+        mesh_out_cut(w->mesh_out);
+        mesh_in_cut(w->mesh_in);
+    }
     if (gs_timer_armed(&w->hold_timer) && proxy_standing_now(w->proxy) == PROXY_OPEN)
         take_callers(w);
     switch (atomic_load(&w->drain_asked)) {

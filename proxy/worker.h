@@ -131,6 +131,8 @@ void proxy_worker_stopped(struct proxy *p);
 void proxy_drain_others(struct proxy *p); /* the first worker takes no more connections */
 enum proxy_standing proxy_standing_now(const struct proxy *p);
 struct worker *proxy_worker(const struct proxy *p, uint32_t index);
+bool proxy_has_cuts(const struct proxy *p);
+bool proxy_is_cut(const struct proxy *p, const struct gs_id *node); /* proxy_set_cuts() */
 
 /* outbound.c: from our applications; http_handler.begin */
 struct side *outbound_begin(struct http_handler *handler, struct side *answer, struct head *h);

@@ -54,12 +54,32 @@ void gossip_loop_call(struct gossip_loop *l, struct gossip_call *c);
 void gossip_loop_stop(struct gossip_loop *l, void (*done)(void *arg), void *arg);
 void gossip_loop_free(struct gossip_loop *l); /* after done; joins the thread; NULL is fine */
 
+/* ---- faults, for tests and demonstrations ---- */
+
+struct gossip_cut {
+    struct gs_id node;
+    bool datagrams_only; /* its streams live */
+};
+
+struct gossip_cuts { /* embedded by whoever asks, as struct gossip_call */
+    struct gossip_call call;
+    struct gossip_loop *loop;
+    struct gossip_cut items[CUTS_MAX];
+    size_t count;
+    void (*done)(struct gossip_cuts *c); /* on the control thread, afterwards */
+};
+
+/* From now on drop what these nodes send and what is for them, as if the network did, and end their
+ * streams; nobody else is cut off any more. Control thread, as gossip_loop_call. */
+void gossip_loop_cut(struct gossip_loop *l, struct gossip_cuts *c);
+
 struct gossip_loop_counters {
     uint64_t datagrams_dropped; /* the kernel had no room: EAGAIN */
     uint64_t datagrams_failed;  /* it refused them for another reason */
     uint64_t unreachable;       /* told by a host that nobody listens there */
     uint64_t streams_refused;   /* accepted and closed: there are enough */
     uint64_t frames_refused;    /* longer than FRAME_BYTES_MAX, or empty: the stream was closed */
+    uint64_t cut;               /* datagrams and streams, for gossip_loop_cut()'s sake */
     uint64_t lag_us;            /* worst of the loop's timer since the last call */
 };
 void gossip_loop_counters(struct gossip_loop *l, struct gossip_loop_counters *out);

@@ -41,6 +41,9 @@ struct mux_events {
     void (*changed)(void *arg);
     void (*refused)(void *arg, enum reason why); /* a stream was, or bytes were: counted only */
     void (*closed)(void *arg, enum reason why);  /* last touch: m is freed next */
+    /* Servers: before each stream and request that names a node as the one it is from. That is the
+     * peer's word: it may close doors, never open one. False: the connection is cut. NULL: any. */
+    bool (*from)(void *arg, struct gs_slice node);
 };
 
 struct mux_options {
@@ -49,6 +52,7 @@ struct mux_options {
     const struct mux_events *events;
     void *arg;
     struct http_handler *calls; /* who answers ordinary requests; NULL: 501 */
+    struct gs_slice node;       /* clients: which node we are, told with each stream; empty: none */
 };
 
 /* Make a mux, then the stream below it with mux_sink_ops and the mux as its sink, then start it:

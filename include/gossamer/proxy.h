@@ -34,6 +34,7 @@ struct proxy_options {
     struct snapshot_hub *hub;
     uint64_t connect_ms, head_ms, body_idle_ms, response_ms, drain_ms, idle_ms; /* 0: none */
     const char *node;
+    struct gs_id id; /* of the node, told to others with each connection */
     uint64_t seed;
 };
 
@@ -49,6 +50,11 @@ struct gs_addr proxy_outbound_addr(const struct proxy *p, uint32_t caller);
 struct gs_addr proxy_inbound_addr(const struct proxy *p);
 /* Any thread; from the next request on. */
 void proxy_set_standing(struct proxy *p, enum proxy_standing s);
+
+/* Any thread, for tests and demonstrations: from now on connections to these nodes fail as if they
+ * were unreachable, those that are open are cut, and those that they open are, too; nobody else is
+ * cut off any more. At most CUTS_MAX. */
+void proxy_set_cuts(struct proxy *p, const struct gs_id *nodes, size_t count);
 
 /* ---- reading, from the control thread; of NULL (proxy.mode: off) nothing but zeros ---- */
 void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* adds all workers */

@@ -83,6 +83,9 @@ struct stream *stream_tcp_accept(struct gs_loop *loop, int fd, const struct stre
  * (descriptors); errno tells. */
 struct stream *stream_tcp_connect(struct gs_loop *loop, const struct gs_addr *to,
                                   const struct stream_sink_ops *ops, void *sink);
+/* One whose connecting fails: ended(REFUSED), from the loop. NULL as above. */
+struct stream *stream_tcp_unreachable(struct gs_loop *loop, const struct stream_sink_ops *ops,
+                                      void *sink);
 /* For connections that live long beside others: a peer whose host is gone is noticed within
  * STREAM_DEAD_MS, whether something waits to be sent or not. */
 void stream_tcp_watch_peer(struct stream *s);

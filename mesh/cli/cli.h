@@ -177,6 +177,7 @@ int cmd_analyze(int argc, char **argv);
 int cmd_apply(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_config(int argc, char **argv);
+int cmd_debug(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_endpoints(int argc, char **argv);

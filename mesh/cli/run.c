@@ -59,6 +59,7 @@ int
 cmd_run(int argc, char **argv)
 {
     struct cli_config options = { 0 };
+    struct node_run_options o = { 0 };
     uint32_t threads = 0;
     const struct cli_option table[] = {
         CLI_CONFIG_OPTIONS(options),
@@ -69,6 +70,13 @@ cmd_run(int argc, char **argv)
           "N",
           "1: run everything on one thread (default: as proxy.workers says)",
           { .kind = VALUE_UINT, .min = 1, .max = 1 } },
+        { 0,
+          "allow-faults",
+          CLI_SWITCH,
+          &o.faults,
+          NULL,
+          "let gossamer debug block cut it off from other nodes; for tests",
+          { 0 } },
     };
     const struct cli_command cmd = {
         .name = "run",
@@ -78,7 +86,6 @@ cmd_run(int argc, char **argv)
         .options = table,
         .option_count = GS_COUNT(table),
     };
-    struct node_run_options o = { 0 };
     struct gs_why why = { "" };
     struct config *c;
     int operands;

@@ -17,6 +17,7 @@
 #include <gossamer/buf.h>
 #include <gossamer/gossip_loop.h>
 
+#include "gossip/box.h"
 #include "mesh/base/loop_uv.h"
 
 #define FAKE_MAX 8192
@@ -51,6 +52,7 @@ struct gossip {
     uint64_t deadline_ms;
     size_t events, told; /* that are in line, and were drained so far */
     enum gossip_event_type event_type;
+    struct gossip_node node; /* the only one it knows */
 };
 
 static atomic_int fake_kept; /* records that somebody keeps */
@@ -224,6 +226,39 @@ gossip_record_drop(const struct gossip_record *r)
 {
     (void)r;
     atomic_fetch_sub(&fake_kept, 1);
+}
+
+bool
+gossip_find_node(const struct gossip *g, const struct gs_id *id, struct gossip_node *out)
+{
+    *out = g->node;
+    return gs_id_eq(&g->node.id, id);
+}
+
+/* Of packets: what gossip/box.h says of their first bytes. */
+uint64_t
+box_name(const struct gs_id *id)
+{
+    uint64_t name;
+
+    memcpy(&name, id->bytes, sizeof(name));
+    return name;
+}
+
+bool
+box_claims(struct gs_slice bytes, uint64_t *sender)
+{
+    if (bytes.len < BOX_HEADER_BYTES)
+        return false;
+    memcpy(sender, bytes.ptr + 2, sizeof(*sender));
+    return true;
+}
+
+static inline void
+fake_packet(char out[BOX_HEADER_BYTES], const struct gs_id *from)
+{
+    memset(out, 'p', BOX_HEADER_BYTES);
+    memcpy(out + 2, from->bytes, 8);
 }
 
 void

@@ -123,6 +123,8 @@ struct pair {
     char authority[64], service[64], caller[64];
     struct tap taps[PAIR_TAPS]; /* the server's, in the order they were opened */
     unsigned opened;
+    char from[64]; /* the node that the last stream says it is from */
+    bool unwelcome;
 };
 
 static inline void
@@ -169,15 +171,29 @@ side_closed(void *arg, enum reason why)
     s->why = why;
 }
 
-static const struct mux_events side_events = { side_opened, side_changed, side_refused,
-                                               side_closed };
+static inline bool
+side_from(void *arg, struct gs_slice node)
+{
+    struct pair *p = ((struct pair_side *)arg)->pair;
+
+    snprintf(p->from, sizeof(p->from), "%.*s", GS_SLICE_FMT(node));
+    return !p->unwelcome;
+}
+
+static const struct mux_events side_events = { side_opened, side_changed, side_refused, side_closed,
+                                               side_from };
 
 static inline void
 side_init(struct pair *p, struct pair_side *s, enum mux_role role)
 {
     s->pair = p;
-    s->mux = mux_new(&(struct mux_options){
-        .loop = &p->loop, .role = role, .events = &side_events, .arg = s, .calls = p->calls });
+    s->mux = mux_new(
+        &(struct mux_options){ .loop = &p->loop,
+                               .role = role,
+                               .events = &side_events,
+                               .arg = s,
+                               .calls = p->calls,
+                               .node = role == MUX_CLIENT ? GS_SLICE("0badcafe") : GS_SLICE_NONE });
     s->end = mem_end_new(&p->loop, &mux_sink_ops, s->mux, &s->gone);
 }
 

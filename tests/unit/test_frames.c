@@ -5,6 +5,8 @@
  * frames_uv.c is a part of this file, since what a stream costs in memory is to be seen. */
 #include "gossip/frames_uv.c"
 
+#include "gossip/cut_uv.c"
+
 #include "fake_core.h"
 
 struct bench {
@@ -454,6 +456,83 @@ both_ends_may_be_ours(void **state)
         turn(b.loop);
 }
 
+/* ---- nodes that are cut off ---- */
+
+static const struct gs_id friend_id = { { 1, 2, 3, 4, 5, 6, 7, 8 } };
+static const struct gs_id foe_id = { { 9, 9, 9, 9, 9, 9, 9, 9 } };
+
+static void
+cut(const struct gs_id *node, bool datagrams_only)
+{
+    struct gossip_cut c = { .node = *node, .datagrams_only = datagrams_only };
+
+    gossip_io_cut(&b.io, &c, 1);
+    frames_cut(b.frames);
+}
+
+static void
+give_packet(int fd, const struct gs_id *from)
+{
+    char *f = framed(BOX_HEADER_BYTES, 'p');
+
+    fake_packet(f + HEADER_BYTES, from);
+    give(fd, f, HEADER_BYTES + BOX_HEADER_BYTES);
+    gs_free(f);
+}
+
+/* Given  two streams, of two nodes
+ * When   one of them is cut off
+ * Then   its stream ends and the next one at its first frame, the other lives */
+static void
+a_cut_ends_streams_of_that_node(void **state)
+{
+    int foe = dial_accepted();
+    int friend = dial_accepted();
+    int again;
+
+    (void)state;
+    give_packet(foe, &foe_id);
+    give_packet(friend, &friend_id);
+    wait_for(FAKE_FRAME, 2);
+    cut(&foe_id, true); /* its datagrams alone */
+    assert_int_equal(fake_count(b.core, FAKE_CLOSED), 0);
+    cut(&foe_id, false);
+    assert_int_equal(fake_count(b.core, FAKE_CLOSED), 1);
+    assert_int_equal(read_to_end(foe), 0);
+    again = dial_accepted();
+    give_packet(again, &foe_id);
+    wait_for(FAKE_CLOSED, 2);
+    assert_int_equal(fake_count(b.core, FAKE_FRAME), 2);
+    give_packet(friend, &friend_id);
+    wait_for(FAKE_FRAME, 3);
+    assert_int_equal(b.io.n.cut, 2);
+    gossip_io_cut(&b.io, NULL, 0);
+    close(again);
+    again = dial_accepted();
+    give_packet(again, &foe_id);
+    wait_for(FAKE_FRAME, 4);
+    close(again);
+    close(foe);
+    close(friend);
+}
+
+static void
+a_cut_node_is_not_connected_to(void **state)
+{
+    (void)state;
+    b.core->node = (struct gossip_node){ .id = foe_id, .address = b.io.bound };
+    frames_open(b.frames, 7, &b.io.bound);
+    wait_for(FAKE_OPENED, 1);
+    wait_for(FAKE_ACCEPT, 1);
+    cut(&foe_id, false);
+    assert_int_equal(fake_count(b.core, FAKE_CLOSED), 1); /* the one that we opened */
+    frames_open(b.frames, 8, &b.io.bound);
+    assert_int_equal(fake_count(b.core, FAKE_CLOSED), 2); /* at once, and not as refused */
+    assert_int_equal(fake_count(b.core, FAKE_REFUSED), 0);
+    wait_for(FAKE_CLOSED, 3); /* the accepted end of the first sees it go */
+    assert_int_equal(fake_count(b.core, FAKE_ACCEPT), 1);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -474,6 +553,8 @@ main(void)
         CASE(a_refused_connect_is_told_as_that),
         CASE(a_late_connect_is_no_refusal),
         CASE(both_ends_may_be_ours),
+        CASE(a_cut_ends_streams_of_that_node),
+        CASE(a_cut_node_is_not_connected_to),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,6 +322,74 @@ an_unreachable_port_is_told_and_disturbs_nobody(void **state)
     stop();
 }
 
+/* ---- nodes that are cut off ---- */
+
+static void
+on_cut(struct gossip_cuts *c)
+{
+    (void)c;
+    b.done++;
+}
+
+static void
+cut_off(struct gossip_cuts *c)
+{
+    size_t before = b.done;
+
+    c->done = on_cut;
+    gossip_loop_cut(b.l, c);
+    while (b.done == before)
+        turn(b.control);
+}
+
+/* Given  a node that is cut off, by its datagrams or wholly
+ * When   it sends, and something is for it
+ * Then   neither gets through, the same of others does, and all does when it is over */
+static void
+a_cut_drops_datagrams_both_ways(void **state)
+{
+    struct gossip_cuts cuts = { .items = { { .node = { { 5, 5 } }, .datagrams_only = true } },
+                                .count = 1 };
+    struct gs_id other = { { 6, 6 } };
+    struct call kick = { 0 };
+    struct gossip_loop_counters n;
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    char packet[BOX_HEADER_BYTES];
+    int fd;
+
+    (void)state;
+    start(true);
+    fd = udp_client();
+    b.core->node.id = cuts.items[0].node;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    assert_int_equal(gs_addr_from_sockaddr(&b.core->node.address, (struct sockaddr *)&sa), GS_E_OK);
+    cut_off(&cuts);
+    fake_packet(packet, &cuts.items[0].node);
+    assert_int_equal(send(fd, packet, sizeof(packet), 0), sizeof(packet));
+    fake_packet(packet, &other);
+    assert_int_equal(send(fd, packet, sizeof(packet), 0), sizeof(packet));
+    fake_ask(b.core, GOSSIP_SEND, 0, &b.core->node.address, GS_SLICE("for it"));
+    ask_and_wait(&kick);
+    while (fake_count(b.core, FAKE_RECV) < 1)
+        turn(b.control);
+    assert_true(b.core->heard[0].hash == gs_hash(packet, sizeof(packet), 1));
+    assert_int_equal(recv(fd, packet, sizeof(packet), MSG_DONTWAIT), -1);
+    gossip_loop_counters(b.l, &n);
+    assert_int_equal(n.cut, 2);
+    cuts.count = 0;
+    cut_off(&cuts);
+    fake_packet(packet, &cuts.items[0].node);
+    assert_int_equal(send(fd, packet, sizeof(packet), 0), sizeof(packet));
+    fake_ask(b.core, GOSSIP_SEND, 0, &b.core->node.address, GS_SLICE("for it"));
+    ask_and_wait(&kick);
+    while (fake_count(b.core, FAKE_RECV) < 2)
+        turn(b.control);
+    assert_int_equal(recv(fd, packet, sizeof(packet), MSG_DONTWAIT), 6);
+    close(fd);
+    stop();
+}
+
 /* ---- streams, as far as they go through here ---- */
 
 static void
@@ -384,6 +452,7 @@ main(void)
         cmocka_unit_test(a_tick_comes_when_it_is_due),
         cmocka_unit_test(all_datagrams_arrive_as_they_were_sent),
         cmocka_unit_test(an_unreachable_port_is_told_and_disturbs_nobody),
+        cmocka_unit_test(a_cut_drops_datagrams_both_ways),
         BOTH(a_stream_is_opened_for_the_core),
         cmocka_unit_test(a_port_that_is_taken_is_refused_with_a_sentence),
     };

@@ -864,6 +864,39 @@ test_random(void **state)
     pair_free(p);
 }
 
+/* Given  a connection with streams
+ * When   the node that it is from becomes unwelcome, and opens one more
+ * Then   the connection is cut, and every stream of it ends */
+static void
+test_unwelcome(void **state)
+{
+    struct pair *p = pair_new(NULL);
+    struct tap one, two;
+
+    (void)state;
+    pair_open(p, &one);
+    pair_run(p);
+    assert_string_equal(p->from, "0badcafe");
+    assert_int_equal(p->opened, 1);
+    p->unwelcome = true;
+    pair_open(p, &two);
+    pair_run(p);
+    assert_int_equal(p->opened, 1);
+    assert_int_equal(p->server.refused[REASON_MUX_CUT], 1);
+    assert_true(one.reset);
+    assert_true(p->taps[0].reset);
+    tap_close(&one);
+    tap_close(&two);
+    tap_close(&p->taps[0]);
+    pair_run(p);
+    assert_int_equal(p->server.why, REASON_MUX_CUT);
+    assert_null(p->server.mux);
+    assert_null(p->client.mux);
+    gs_buf_fini(&one.got);
+    gs_buf_fini(&two.got);
+    pair_free(p);
+}
+
 int
 main(void)
 {
@@ -885,6 +918,7 @@ main(void)
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_call),
         cmocka_unit_test(test_call_ends),
+        cmocka_unit_test(test_unwelcome),
         cmocka_unit_test(test_random),
     };
 

@@ -126,16 +126,18 @@ class Node:
                  proxy=True,
                  group=None,
                  space=None,
-                 env=None):
+                 env=None,
+                 args=()):
         """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off; group: number
         of the group that its process runs as (needs root); space: the network namespace that it
-        lives in (lib/netns.py), where others find it by the address of that; env: more of it."""
+        lives in (lib/netns.py), where others find it by the address of that; env: more of its
+        environment; args: more of `run`."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.group, self.space, self.env = group, space, env or {}
+        self.group, self.space, self.env, self.args = group, space, env or {}, list(args)
         self.outbound, self.admin = ((HOST, free_port()) for _ in range(2))
         self.inbound, self.gossip = ((space.ip if space else HOST, free_port()) for _ in range(2))
         self.state_dir = self.dir / "state"
@@ -182,7 +184,7 @@ class Node:
         self.log_path = self.dir / "stderr.log"
         with (self.inside(), open(self.dir / "stdout.log", "ab") as out,
               open(self.log_path, "ab") as err):
-            cmd = [BIN, "run", "-c", str(self.config_path)]
+            cmd = [BIN, "run", "-c", str(self.config_path), *self.args]
             self.proc = subprocess.Popen(cmd,
                                          stdin=subprocess.DEVNULL,
                                          stdout=out,

@@ -30,8 +30,8 @@ class Services(Mesh):
 
     def host(self, name=None, start=True, **kw):
         """kw: service name -> {label: origin}; what Node takes goes through."""
-        known = ("extra", "timeouts", "workers", "join", "key_file", "services", "group",
-                 "space", "env")
+        known = ("extra", "timeouts", "workers", "join", "key_file", "services", "group", "space",
+                 "env", "args")
         more = {k: kw.pop(k) for k in known if k in kw}
         services = more.pop("services", [])
         services += [
