@@ -251,12 +251,6 @@ on_opened(void *arg, struct stream *s, const struct mux_request *r)
 }
 
 static void
-on_changed(void *arg)
-{
-    (void)arg;
-}
-
-static void
 on_refused(void *arg, enum reason why)
 {
     counter_add(&((struct in_link *)arg)->in->worker->counters.refused[why], 1);
@@ -279,7 +273,7 @@ on_closed(void *arg, enum reason why)
     worker_conn_closed(in->worker);
 }
 
-static const struct mux_events link_events = { on_opened, on_changed, on_refused, on_closed };
+static const struct mux_events link_events = { on_opened, NULL, on_refused, on_closed };
 
 /* ---- connections ---- */
 

@@ -324,17 +324,6 @@ stream_by_id(struct mux *m, int32_t id)
     return nghttp2_session_get_stream_user_data(m->session, id);
 }
 
-static void
-head_start(struct mux_stream *ms)
-{
-    if (ms->head)
-        return;
-    ms->head = gs_zalloc(sizeof(*ms->head));
-    gs_arena_init(&ms->head->arena, NULL, 0, 1024);
-    ms->mux->heading++;
-    ms->mux->heading_ms = ms->mux->loop->now_ms;
-}
-
 static int
 on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
@@ -347,32 +336,13 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
         ms = mux_stream_new(m, MS_HEADING);
         on_wire(ms, frame->hd.stream_id);
         (void)nghttp2_session_set_stream_user_data(session, ms->id, ms);
-        head_start(ms);
+        mux_head_start(ms);
     } else if (m->role == MUX_CLIENT) {
         ms = stream_by_id(m, frame->hd.stream_id);
         if (ms && gs_fsm_is(&ms->fsm, MS_OPENING))
-            head_start(ms); /* again for the one behind an interim answer */
+            mux_head_start(ms); /* again for the one behind an interim answer */
     }
     return 0;
-}
-
-static void
-keep_field(struct mux_head *h, struct gs_slice name, struct gs_slice value)
-{
-    uint64_t status;
-
-    value = gs_arena_copy(&h->arena, value);
-    if (gs_slice_eq(name, GS_SLICE(":method")))
-        h->method = value;
-    else if (gs_slice_eq(name, GS_SLICE(":authority")))
-        h->authority = value;
-    else if (gs_slice_eq(name, GS_SLICE(":path")))
-        h->path = value;
-    else if (gs_slice_eq(name, GS_SLICE(":status")) && gs_slice_to_u64(value, &status))
-        h->status = (unsigned)status; /* three digits: the library sees to it */
-    else if (name.ptr[0] != ':')
-        h->fields[h->count++] =
-            (struct field){ .name = gs_arena_copy(&h->arena, name), .value = value };
 }
 
 static int
@@ -381,68 +351,14 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *n
 {
     struct mux *m = arg;
     struct mux_stream *ms = stream_by_id(m, frame->hd.stream_id);
-    struct mux_head *h = ms ? ms->head : NULL;
 
     (void)session;
     (void)flags;
-    if (!h)
+    if (!ms || !ms->head)
         return 0;
-    h->bytes += namelen + valuelen;
-    if (namelen == 0 || h->bytes > MUX_HEADER_BYTES_MAX || h->count == MUX_HEADER_FIELDS_MAX) {
-        if (!h->too_large)
-            m->events->refused(m->arg, REASON_MUX_HEADERS);
-        h->too_large = true;
+    if (!mux_head_put(ms, gs_slice(name, namelen), gs_slice(value, valuelen)))
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
-    }
-    keep_field(h, gs_slice(name, namelen), gs_slice(value, valuelen));
     return 0;
-}
-
-static struct gs_slice
-field_of(const struct mux_head *h, struct gs_slice name)
-{
-    for (size_t i = 0; i < h->count; i++) {
-        if (gs_slice_eq(h->fields[i].name, name))
-            return h->fields[i].value;
-    }
-    return GS_SLICE_NONE;
-}
-
-static void
-request_came(struct mux_stream *ms)
-{
-    struct mux *m = ms->mux;
-    const struct mux_head *h = ms->head;
-    struct mux_request r = { .authority = h->authority,
-                             .service = field_of(h, GS_SLICE("gossamer-service")),
-                             .caller = field_of(h, GS_SLICE("gossamer-caller")) };
-
-    if (!gs_slice_eq(h->method, GS_SLICE("CONNECT"))) {
-        mux_call_begin(ms);
-    } else if (!gs_slice_eq(field_of(h, GS_SLICE("gossamer-stream")), GS_SLICE("1")) ||
-               r.service.len == 0 || r.authority.len == 0) {
-        m->events->refused(m->arg, REASON_MUX_HEADERS);
-        mux_refuse(&ms->base, 400, OUTCOME_NOT_PROCESSED);
-    } else {
-        m->events->opened(m->arg, &ms->base, &r);
-        GS_ASSERT(!gs_fsm_is(&ms->fsm, MS_HEADING)); /* it was accepted or refused */
-        GS_ASSERT(gs_fsm_is(&ms->fsm, MS_CLOSING) || ms->base.sink_ops);
-    }
-}
-
-static void
-answer_came(struct mux_stream *ms)
-{
-    struct mux_refusal answer = { .status = ms->head->status };
-
-    if (answer.status < 200)
-        return;
-    if (ms->call) {
-        mux_call_answer(ms);
-        return;
-    }
-    answer.outcome = mux_outcome_parse(field_of(ms->head, GS_SLICE("gossamer-outcome")));
-    mux_stream_answered(ms, answer);
 }
 
 static void
@@ -453,36 +369,14 @@ headers_came(struct mux *m, const nghttp2_frame *frame)
     if (!ms)
         return;
     if (ms->head) {
-        if (m->role == MUX_SERVER)
-            request_came(ms);
-        else
-            answer_came(ms);
-        mux_stream_head_done(ms);
+        mux_head_came(ms);
+        mux_head_done(ms);
     }
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         mux_stream_ended(ms);
 }
 
 /* ---- frames in ---- */
-
-/* A frame that carries nothing costs a token; they come back with time. */
-static bool
-spend_idle_frame(struct mux *m)
-{
-    uint64_t now = m->loop->now_ms;
-    uint64_t more = (now - m->idle_frames_ms) * MUX_IDLE_FRAMES_PER_S / 1000;
-
-    if (more > 0) {
-        m->idle_frames_ms = now;
-        m->idle_frames = more >= MUX_IDLE_FRAMES_BURST - m->idle_frames
-                             ? MUX_IDLE_FRAMES_BURST
-                             : m->idle_frames + (uint32_t)more;
-    }
-    if (m->idle_frames == 0)
-        return false;
-    m->idle_frames--;
-    return true;
-}
 
 static int
 on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
@@ -503,7 +397,7 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
     default:
         break;
     }
-    if (spend_idle_frame(m))
+    if (mux_spend_idle_frame(m))
         return 0;
     m->violation = REASON_MUX_FLOOD;
     return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -627,7 +521,7 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
     case NGHTTP2_GOAWAY:
         m->violation = blame_of(frame->goaway.error_code);
         if (m->violation != REASON_NONE)
-            m->events->refused(m->arg, m->violation);
+            mux_refused(m, m->violation);
         break;
     case NGHTTP2_HEADERS:
         /* A refusal is out; the peer's side of the stream ends with it. */
