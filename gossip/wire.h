@@ -62,12 +62,13 @@ struct wire_entry {
     uint64_t key, version;
 };
 
-enum wire_probe_type {                /* present: type != 0 */
-                       WIRE_PING = 1, /* are you `target`? answer with sequence */
-                       WIRE_ACK,      /* I am */
-                       WIRE_ASK, /* ping `target` at `address` for me and answer with ACK, NACK or GONE */
-                       WIRE_NACK, /* no answer from it in time, to me neither */
-                       WIRE_GONE, /* its host says that nobody listens there, to me too */
+/* A packet has one if the type is not 0. */
+enum wire_probe_type {
+    WIRE_PING = 1, /* are you `target`? answer with sequence */
+    WIRE_ACK,      /* I am */
+    WIRE_ASK,      /* ping `target` at `address` for me; answer with ACK, NACK or GONE */
+    WIRE_NACK,     /* no answer from it in time, to me neither */
+    WIRE_GONE,     /* its host says that nobody listens there, to me too */
 };
 
 struct wire_probe {

@@ -563,27 +563,6 @@ struct peer_conn {
 };
 
 static void
-on_peer_opened(void *arg, struct stream *s, const struct mux_request *r)
-{
-    (void)arg;
-    (void)r;
-    mux_refuse(s, 501, OUTCOME_NOT_PROCESSED);
-}
-
-static void
-on_peer_changed(void *arg)
-{
-    (void)arg;
-}
-
-static void
-on_peer_refused(void *arg, enum reason why)
-{
-    (void)arg; /* the worker asks nothing that HTTP/2 refuses */
-    (void)why;
-}
-
-static void
 on_peer_closed(void *arg, enum reason why)
 {
     struct peer_conn *p = arg;
@@ -596,8 +575,8 @@ on_peer_closed(void *arg, enum reason why)
         gs_loop_defer(a->loop, &a->finish);
 }
 
-static const struct mux_events peer_events = { on_peer_opened, on_peer_changed, on_peer_refused,
-                                               on_peer_closed };
+/* The worker opens no streams, and asks nothing that HTTP/2 refuses. */
+static const struct mux_events peer_events = { .closed = on_peer_closed };
 
 void
 admin_serve_peers(struct admin *a, int fd)

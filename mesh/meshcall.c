@@ -15,19 +15,6 @@ struct meshcalls {
 /* ---- the door ---- */
 
 static void
-on_changed(void *arg)
-{
-    (void)arg;
-}
-
-static void
-on_refused(void *arg, enum reason why)
-{
-    (void)arg;
-    (void)why;
-}
-
-static void
 on_closed(void *arg, enum reason why)
 {
     struct meshcalls *m = arg;
@@ -36,7 +23,7 @@ on_closed(void *arg, enum reason why)
     m->mux = NULL;
 }
 
-static const struct mux_events door_events = { NULL, on_changed, on_refused, on_closed };
+static const struct mux_events door_events = { .closed = on_closed };
 
 struct meshcalls *
 meshcalls_new(struct gs_loop *loop, int fd)

@@ -11,15 +11,9 @@
  * begin until no further attempt is possible; after that only plain copies are kept, so a stream of
  * hours holds no snapshot. What came of the body is kept while it may be sent again, and while it
  * cannot be sent yet. */
-#include <stdio.h>
+#include "proxy/exchange.h"
 
 #include <gossamer/alloc.h>
-#include <gossamer/fsm.h>
-
-#include "proxy/mesh.h"
-#include "proxy/pool.h"
-
-enum exchange_state { X_WAITING, X_SENT, X_ANSWERED, X_REFUSED, X_DONE, X_STATES };
 
 static const char *const x_names[] = { "waiting", "sent", "answered", "refused", "done" };
 static const uint32_t x_moves[] = {
@@ -31,53 +25,6 @@ static const uint32_t x_moves[] = {
     [X_DONE] = 0,
 };
 static const struct gs_fsm_def x_fsm = { "exchange", x_names, x_moves, X_STATES };
-
-struct attempt {
-    struct pool_waiter waiter;
-    struct side *upstream;           /* takes the request; NULL: none, or it is gone */
-    const struct endpoint *endpoint; /* while the root is pinned */
-    struct slot *slot;               /* counted as active there; NULL: not under way */
-    uint64_t begun_ns;
-    struct inbound_call inbound;
-    bool reused; /* the connection had carried another exchange */
-    bool mesh;   /* a node of ours answers, and says what became of the request */
-};
-
-struct exchange {
-    struct side request;
-    struct side reply;
-    struct side *answer; /* the server connection's */
-    struct worker *worker;
-    struct exchange *next_free;
-    struct snapshot *root;       /* pinned; NULL once no retry is possible */
-    struct exchange_route route; /* its pointers are good while pinned */
-    struct attempt attempt;
-    struct stat_cell *cell;     /* of (service, subset, outbound); NULL: none */
-    struct gs_slice head_bytes; /* the request's head as it is sent */
-    struct head *trailers;      /* of the request, kept for sending (again) */
-    struct gs_buf body;         /* what came of the body while it may (again) be sent */
-    struct gs_timer timer;      /* response timeout */
-    struct gs_grave grave;
-    uint64_t begun_ns;
-    uint64_t answered_ns;
-    uint32_t service_id;
-    uint32_t tried[ATTEMPTS_MAX];
-    uint8_t attempts;
-    uint8_t stale_retries; /* beside those */
-    unsigned status;       /* of the answer */
-    enum reason ended;     /* why, if not well */
-    struct gs_fsm fsm;
-    bool is_head, idempotent, chunked, bodyless;
-    bool body_whole; /* `body` holds all of the body that came so far */
-    bool request_over, answer_over;
-    bool interim_sent;  /* a 1xx went downstream: no retry any more */
-    bool whole_timeout; /* the timeout covers the whole answer, not only its head */
-    struct gs_arena arena;
-    _Alignas(16) char arena_bytes[EXCHANGE_ARENA_BYTES];
-};
-
-static void attempt_start(struct exchange *x, bool fresh);
-static void exchange_answer(struct exchange *x, enum reason r, const char *details);
 
 static struct exchange *
 of_request(struct side *s)
@@ -141,39 +88,14 @@ exchange_pool_free(struct worker *w)
     w->free_exchange_count = 0;
 }
 
-static void
-release_root(struct exchange *x)
+void
+exchange_release_root(struct exchange *x)
 {
     if (!x->root)
         return;
     snapshot_unpin(x->root, x->worker->index);
     x->root = NULL;
     x->attempt.endpoint = NULL;
-}
-
-/* The attempt is over, well or not: nobody counts on it any more. */
-static void
-attempt_over(struct exchange *x, enum reason r)
-{
-    struct attempt *a = &x->attempt;
-
-    pool_cancel(x->worker->pool, &a->waiter);
-    inbound_close(&a->inbound, x->worker, x->status, r);
-    if (a->slot)
-        atomic_fetch_sub_explicit(&a->slot->active, 1, memory_order_release);
-    a->slot = NULL;
-}
-
-/* As attempt_over, and the instance is told by a closed connection. */
-static void
-attempt_cancel(struct exchange *x, enum reason r)
-{
-    struct side *upstream = x->attempt.upstream;
-
-    x->attempt.upstream = NULL;
-    attempt_over(x, r);
-    if (upstream)
-        upstream->ops->reset(upstream, r);
 }
 
 static void
@@ -184,7 +106,7 @@ exchange_done(struct exchange *x)
     gs_fsm_move(&x->fsm, X_DONE);
     attempt_cancel(x, x->ended); /* one that still waits for the rest of the request */
     gs_loop_disarm(w->loop, &x->timer);
-    release_root(x);
+    exchange_release_root(x);
     counter_sub(&w->counters.exchanges_open, 1);
     if (x->cell) {
         uint64_t until = x->answered_ns ? x->answered_ns : w->loop->now_ns;
@@ -232,7 +154,7 @@ outcome_of(const struct exchange *x, enum reason r)
     return mux_outcome_text(OUTCOME_UNKNOWN);
 }
 
-static void
+void
 exchange_answer(struct exchange *x, enum reason r, const char *details)
 {
     const char *outcome = outcome_of(x, r);
@@ -255,175 +177,6 @@ exchange_answer(struct exchange *x, enum reason r, const char *details)
                                                 .to_head = x->is_head });
     x->answer_over = true;
     maybe_done(x);
-}
-
-static void
-answer_failed(struct exchange *x, enum reason r)
-{
-    char details[160];
-    char addr[GS_ADDR_TEXT];
-    const struct endpoint *e = x->attempt.endpoint;
-
-    if (!e) {
-        exchange_answer(x, r, NULL);
-        return;
-    }
-    snprintf(details, sizeof(details), "%s, endpoint %s node %.*s, attempt %u/%u",
-             reason_info(r)->text, gs_addr_text(&e->addr, addr), GS_SLICE_FMT(e->node), x->attempts,
-             ATTEMPTS_MAX);
-    exchange_answer(x, r, details);
-}
-
-/* ---- attempts ---- */
-
-/* May this request be sent again after it was sent? Any may, if a node of ours says that it was
- * not processed. */
-static bool
-may_repeat(const struct exchange *x)
-{
-    return x->idempotent || x->attempt.mesh;
-}
-
-static void
-send_body(struct exchange *x)
-{
-    struct side *up = x->attempt.upstream;
-
-    if (x->body.len > 0)
-        up->ops->data(up, gs_buf_slice(&x->body));
-    if (x->trailers)
-        up->ops->trailers(up, x->trailers);
-    if (x->request_over)
-        up->ops->end(up);
-    if ((!may_repeat(x) && x->body.len > 0) || x->body.len > REPLAY_BYTES_MAX) {
-        gs_buf_fini(&x->body); /* it will not be sent again */
-        x->body_whole = false;
-    }
-}
-
-static void
-attempt_send(struct exchange *x, struct client_conn *conn)
-{
-    struct client_request what = { .is_head = x->is_head, .chunked = x->chunked };
-
-    gs_fsm_move(&x->fsm, X_SENT);
-    x->attempt.reused = client_reused(conn);
-    x->attempt.mesh = client_is_mesh(conn);
-    x->attempt.upstream = client_send(conn, x->head_bytes, &what, &x->reply);
-    send_body(x);
-    /* The client may have been held back while nobody took its body. */
-    if (!x->request_over)
-        x->answer->ops->resume(x->answer);
-}
-
-/* May what was sent be sent again, somewhere? */
-static bool
-replayable(const struct exchange *x)
-{
-    return x->root && x->body_whole && !x->interim_sent && !x->answer_over;
-}
-
-static bool
-other_endpoint(const struct exchange *x)
-{
-    return !x->route.only && x->route.subset->count > x->attempts;
-}
-
-static bool
-retry_elsewhere(struct exchange *x)
-{
-    if (!replayable(x) || x->attempts >= ATTEMPTS_MAX || !other_endpoint(x) ||
-        !retry_spend(x->worker, x->service_id))
-        return false;
-    if (x->cell)
-        stat_add(&x->cell->retries, 1);
-    return true;
-}
-
-/* The attempt failed before any byte of an answer. */
-static void
-attempt_failed(struct exchange *x, enum reason r)
-{
-    bool was_sent = gs_fsm_is(&x->fsm, X_SENT);
-    bool stale = was_sent && r == REASON_UPSTREAM_CLOSED && x->attempt.reused &&
-                 x->stale_retries < ATTEMPTS_MAX;
-
-    attempt_over(x, r);
-    if (x->root && !stale && r != REASON_LIMIT) /* a limit is ours */
-        balance_failed(x->worker, x->attempt.endpoint);
-    if (!replayable(x) || (was_sent && !x->idempotent) ||
-        (was_sent && r != REASON_UPSTREAM_CLOSED)) {
-        answer_failed(x, r);
-        return;
-    }
-    if (stale) { /* the instance closed a kept connection as we took it: no failure of its */
-        x->stale_retries++;
-        attempt_start(x, true);
-        return;
-    }
-    if (retry_elsewhere(x))
-        attempt_start(x, false);
-    else
-        answer_failed(x, r);
-}
-
-static void
-on_ready(struct pool_waiter *waiter, struct client_conn *conn, enum reason why)
-{
-    struct exchange *x = GS_CONTAINER(waiter, struct exchange, attempt.waiter);
-
-    GS_ASSERT(gs_fsm_is(&x->fsm, X_WAITING));
-    if (conn)
-        attempt_send(x, conn);
-    else
-        attempt_failed(x, why);
-}
-
-static void
-attempt_enter(struct exchange *x, const struct endpoint *e)
-{
-    struct attempt *a = &x->attempt;
-
-    a->endpoint = e;
-    a->upstream = NULL;
-    a->reused = a->mesh = false;
-    a->begun_ns = x->worker->loop->now_ns;
-    a->slot = slots_at(x->root->slots, e->slot);
-    atomic_fetch_add_explicit(&a->slot->active, 1, memory_order_relaxed);
-}
-
-/* fresh: again at the same endpoint, on a new connection. */
-static void
-attempt_start(struct exchange *x, bool fresh)
-{
-    const struct endpoint *e =
-        fresh           ? x->attempt.endpoint
-        : x->route.only ? x->route.only
-                        : balance_pick(x->worker, x->route.subset, x->tried, x->attempts);
-    struct client_conn *conn = NULL;
-    enum reason r = REASON_NONE;
-    gs_err err;
-
-    if (!gs_fsm_is(&x->fsm, X_WAITING))
-        gs_fsm_move(&x->fsm, X_WAITING);
-    if (!e) {
-        exchange_answer(x, REASON_NO_ENDPOINT, "no usable endpoint");
-        return;
-    }
-    if (!fresh)
-        x->tried[x->attempts++] = e->slot;
-    attempt_enter(x, e);
-    if (e->local && !x->route.inbound)
-        r = inbound_open(&x->attempt.inbound, x->worker, x->route.target, x->route.subset, e);
-    if (r != REASON_NONE) {
-        answer_failed(x, r);
-        return;
-    }
-    err = pool_acquire(x->worker->pool, e, x->route.caller, fresh, &x->attempt.waiter, &conn);
-    if (err == GS_E_OK)
-        attempt_send(x, conn);
-    else if (err != GS_E_AGAIN)
-        answer_failed(x, REASON_LIMIT);
 }
 
 /* ---- the request, from the server connection ---- */
@@ -462,7 +215,7 @@ request_data(struct side *to, struct gs_slice bytes)
         keep_body(x, bytes);
         return;
     case X_SENT:
-        if (may_repeat(x))
+        if (attempt_may_repeat(x))
             keep_body(x, bytes);
         else
             x->body_whole = false;
@@ -546,19 +299,6 @@ static const struct side_ops request_ops = { request_head,  request_data,  reque
 
 /* ---- the answer, from the client connection ---- */
 
-/* The other node answered in the instance's place, having passed nothing on: any request may go
- * elsewhere then. What it says of the request itself (400, 403, 429, ...) would be said again. */
-static bool
-not_processed(const struct exchange *x, const struct head *h)
-{
-    const struct field *f;
-
-    if (!x->attempt.mesh || (h->status < 500 && h->status != 421))
-        return false;
-    f = head_find(h, GS_SLICE("gossamer-outcome"));
-    return f && mux_outcome_parse(f->value) == OUTCOME_NOT_PROCESSED;
-}
-
 static void
 reply_head(struct side *to, struct head *h)
 {
@@ -566,14 +306,8 @@ reply_head(struct side *to, struct head *h)
     struct worker *w = x->worker;
 
     GS_ASSERT(gs_fsm_is(&x->fsm, X_SENT));
-    if (not_processed(x, h)) {
-        balance_failed(w, x->attempt.endpoint);
-        if (retry_elsewhere(x)) {
-            attempt_cancel(x, REASON_PEER_REFUSED);
-            attempt_start(x, false);
-            return;
-        }
-    }
+    if (attempt_refused(x, h))
+        return;
     if (h->status < 200) {
         x->interim_sent = true;
         x->answer->ops->head(x->answer, h);
@@ -587,7 +321,7 @@ reply_head(struct side *to, struct head *h)
         balance_succeeded(w, x->attempt.endpoint);
     gs_buf_fini(&x->body);
     x->body_whole = false;
-    release_root(x);
+    exchange_release_root(x);
     if (!x->whole_timeout)
         gs_loop_disarm(w->loop, &x->timer);
     /* An instance that will close may leave the rest of the request unread. */
@@ -639,7 +373,7 @@ reply_reset(struct side *to, enum reason why)
         x->answer->ops->reset(x->answer, REASON_UPSTREAM_CUT);
         exchange_abandon(x, REASON_UPSTREAM_CUT);
     } else if (x->interim_sent) {
-        answer_failed(x, why);
+        attempt_answer_failed(x, why);
     } else {
         attempt_failed(x, why);
     }
@@ -671,7 +405,7 @@ on_timer(struct gs_timer *t)
     struct exchange *x = GS_CONTAINER(t, struct exchange, timer);
 
     if (!gs_fsm_is(&x->fsm, X_ANSWERED)) {
-        answer_failed(x, REASON_RESPONSE_TIMEOUT);
+        attempt_answer_failed(x, REASON_RESPONSE_TIMEOUT);
         return;
     }
     x->answer->ops->reset(x->answer, REASON_RESPONSE_TIMEOUT);
@@ -703,8 +437,7 @@ exchange_new(struct worker *w, struct side *answer, const struct head *h)
     x->bodyless = h->framing == FRAMING_NONE;
     x->body_whole = true;
     gs_buf_init(&x->body, REPLAY_BYTES_MAX + LOOP_SCRATCH_BYTES);
-    gs_list_init(&x->attempt.waiter.link);
-    x->attempt.waiter.ready = on_ready;
+    attempt_init(x);
     gs_timer_init(&x->timer, on_timer);
     gs_list_init(&x->grave.link);
     gs_fsm_init(&x->fsm, &x_fsm, X_WAITING);

@@ -255,27 +255,6 @@ begin_ask(struct http_handler *handler, struct side *answer, struct head *h)
 /* ---- the doors ---- */
 
 static void
-on_opened(void *arg, struct stream *s, const struct mux_request *r)
-{
-    (void)arg;
-    (void)r;
-    mux_refuse(s, 501, OUTCOME_NOT_PROCESSED); /* the control thread sends no requests of others */
-}
-
-static void
-on_changed(void *arg)
-{
-    (void)arg;
-}
-
-static void
-on_refused(void *arg, enum reason why)
-{
-    (void)arg; /* between threads of one process nothing is refused */
-    (void)why;
-}
-
-static void
 on_to_closed(void *arg, enum reason why)
 {
     struct mesh_calls *c = arg;
@@ -295,8 +274,9 @@ on_from_closed(void *arg, enum reason why)
     worker_conn_closed(c->worker);
 }
 
-static const struct mux_events to_events = { NULL, on_changed, on_refused, on_to_closed };
-static const struct mux_events from_events = { on_opened, on_changed, on_refused, on_from_closed };
+/* Between threads of one process nothing is refused, and no stream of others comes. */
+static const struct mux_events to_events = { .closed = on_to_closed };
+static const struct mux_events from_events = { .closed = on_from_closed };
 
 static struct mux *
 open_door(struct mesh_calls *c, int fd, enum mux_role role, const struct mux_events *events)

@@ -252,12 +252,6 @@ on_opened(void *arg, struct stream *s, const struct mux_request *r)
 }
 
 static void
-on_changed(void *arg)
-{
-    (void)arg;
-}
-
-static void
 on_refused(void *arg, enum reason why)
 {
     counter_add(&((struct in_link *)arg)->in->worker->counters.refused[why], 1);
@@ -291,8 +285,7 @@ on_from(void *arg, struct gs_slice node)
     return !proxy_is_cut(l->in->worker->proxy, &l->node);
 }
 
-static const struct mux_events link_events = { on_opened, on_changed, on_refused, on_closed,
-                                               on_from };
+static const struct mux_events link_events = { on_opened, NULL, on_refused, on_closed, on_from };
 
 /* ---- connections ---- */
 

@@ -287,8 +287,6 @@ submit(struct mux *m, const nghttp2_nv *fields, size_t count, bool with_body)
     return ms;
 }
 
-#define NODE_FIELD GS_SLICE("gossamer-node")
-
 struct stream *
 mux_open(struct mux *m, const struct mux_request *r, const struct stream_sink_ops *ops, void *sink)
 {
@@ -297,7 +295,7 @@ mux_open(struct mux *m, const struct mux_request *r, const struct stream_sink_op
                             nv(GS_SLICE("gossamer-service"), r->service),
                             nv(GS_SLICE("gossamer-stream"), GS_SLICE("1")),
                             nv(GS_SLICE("gossamer-caller"), r->caller),
-                            nv(NODE_FIELD, m->node) };
+                            nv(MUX_NODE_FIELD, m->node) };
     struct mux_stream *ms;
 
     GS_ASSERT(m->role == MUX_CLIENT);
@@ -314,7 +312,7 @@ mux_wire_ask(struct mux *m, struct gs_slice authority, struct gs_slice path)
     nghttp2_nv fields[] = { nv(GS_SLICE(":method"), GS_SLICE("GET")),
                             nv(GS_SLICE(":scheme"), GS_SLICE("http")),
                             nv(GS_SLICE(":authority"), authority), nv(GS_SLICE(":path"), path),
-                            nv(NODE_FIELD, m->node) };
+                            nv(MUX_NODE_FIELD, m->node) };
 
     GS_ASSERT(m->role == MUX_CLIENT);
     return submit(m, fields, GS_COUNT(fields) - (m->node.len == 0), false);
@@ -326,17 +324,6 @@ static struct mux_stream *
 stream_by_id(struct mux *m, int32_t id)
 {
     return nghttp2_session_get_stream_user_data(m->session, id);
-}
-
-static void
-head_start(struct mux_stream *ms)
-{
-    if (ms->head)
-        return;
-    ms->head = gs_zalloc(sizeof(*ms->head));
-    gs_arena_init(&ms->head->arena, NULL, 0, 1024);
-    ms->mux->heading++;
-    ms->mux->heading_ms = ms->mux->loop->now_ms;
 }
 
 static int
@@ -351,32 +338,13 @@ on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg
         ms = mux_stream_new(m, MS_HEADING);
         on_wire(ms, frame->hd.stream_id);
         (void)nghttp2_session_set_stream_user_data(session, ms->id, ms);
-        head_start(ms);
+        mux_head_start(ms);
     } else if (m->role == MUX_CLIENT) {
         ms = stream_by_id(m, frame->hd.stream_id);
         if (ms && gs_fsm_is(&ms->fsm, MS_OPENING))
-            head_start(ms); /* again for the one behind an interim answer */
+            mux_head_start(ms); /* again for the one behind an interim answer */
     }
     return 0;
-}
-
-static void
-keep_field(struct mux_head *h, struct gs_slice name, struct gs_slice value)
-{
-    uint64_t status;
-
-    value = gs_arena_copy(&h->arena, value);
-    if (gs_slice_eq(name, GS_SLICE(":method")))
-        h->method = value;
-    else if (gs_slice_eq(name, GS_SLICE(":authority")))
-        h->authority = value;
-    else if (gs_slice_eq(name, GS_SLICE(":path")))
-        h->path = value;
-    else if (gs_slice_eq(name, GS_SLICE(":status")) && gs_slice_to_u64(value, &status))
-        h->status = (unsigned)status; /* three digits: the library sees to it */
-    else if (name.ptr[0] != ':')
-        h->fields[h->count++] =
-            (struct field){ .name = gs_arena_copy(&h->arena, name), .value = value };
 }
 
 static int
@@ -385,77 +353,14 @@ on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *n
 {
     struct mux *m = arg;
     struct mux_stream *ms = stream_by_id(m, frame->hd.stream_id);
-    struct mux_head *h = ms ? ms->head : NULL;
 
     (void)session;
     (void)flags;
-    if (!h)
+    if (!ms || !ms->head)
         return 0;
-    h->bytes += namelen + valuelen;
-    if (namelen == 0 || h->bytes > MUX_HEADER_BYTES_MAX || h->count == MUX_HEADER_FIELDS_MAX) {
-        if (!h->too_large)
-            m->events->refused(m->arg, REASON_MUX_HEADERS);
-        h->too_large = true;
+    if (!mux_head_put(ms, gs_slice(name, namelen), gs_slice(value, valuelen)))
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
-    }
-    keep_field(h, gs_slice(name, namelen), gs_slice(value, valuelen));
     return 0;
-}
-
-static struct gs_slice
-field_of(const struct mux_head *h, struct gs_slice name)
-{
-    for (size_t i = 0; i < h->count; i++) {
-        if (gs_slice_eq(h->fields[i].name, name))
-            return h->fields[i].value;
-    }
-    return GS_SLICE_NONE;
-}
-
-/* May the node that this is from speak to us? */
-static bool
-is_welcome(const struct mux *m, const struct mux_head *h)
-{
-    struct gs_slice node = m->events->from ? field_of(h, NODE_FIELD) : GS_SLICE_NONE;
-
-    return node.len == 0 || m->events->from(m->arg, node);
-}
-
-static void
-request_came(struct mux_stream *ms)
-{
-    struct mux *m = ms->mux;
-    const struct mux_head *h = ms->head;
-    struct mux_request r = { .authority = h->authority,
-                             .service = field_of(h, GS_SLICE("gossamer-service")),
-                             .caller = field_of(h, GS_SLICE("gossamer-caller")) };
-
-    if (!gs_slice_eq(h->method, GS_SLICE("CONNECT"))) {
-        mux_call_begin(ms);
-    } else if (!gs_slice_eq(field_of(h, GS_SLICE("gossamer-stream")), GS_SLICE("1")) ||
-               r.service.len == 0 || r.authority.len == 0) {
-        m->events->refused(m->arg, REASON_MUX_HEADERS);
-        mux_refuse(&ms->base, 400, OUTCOME_NOT_PROCESSED);
-    } else {
-        m->events->opened(m->arg, &ms->base, &r);
-        GS_ASSERT(!gs_fsm_is(&ms->fsm, MS_HEADING)); /* it was accepted or refused */
-        GS_ASSERT(gs_fsm_is(&ms->fsm, MS_CLOSING) || ms->base.sink_ops);
-    }
-}
-
-static void
-answer_came(struct mux_stream *ms)
-{
-    struct mux_refusal answer = { .status = ms->head->status };
-
-    if (answer.status < 200)
-        return;
-    if (ms->call) {
-        mux_call_answer(ms);
-        return;
-    }
-    answer.outcome = mux_outcome_parse(field_of(ms->head, GS_SLICE("gossamer-outcome")));
-    mux_stream_answered(ms, answer);
 }
 
 static int
@@ -465,16 +370,13 @@ headers_came(struct mux *m, const nghttp2_frame *frame)
 
     if (!ms)
         return 0;
-    if (ms->head && m->role == MUX_SERVER && !is_welcome(m, ms->head)) {
+    if (ms->head && m->role == MUX_SERVER && !mux_head_is_welcome(ms)) {
         m->violation = REASON_MUX_CUT;
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     if (ms->head) {
-        if (m->role == MUX_SERVER)
-            request_came(ms);
-        else
-            answer_came(ms);
-        mux_stream_head_done(ms);
+        mux_head_came(ms);
+        mux_head_done(ms);
     }
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
         mux_stream_ended(ms);
@@ -482,25 +384,6 @@ headers_came(struct mux *m, const nghttp2_frame *frame)
 }
 
 /* ---- frames in ---- */
-
-/* A frame that carries nothing costs a token; they come back with time. */
-static bool
-spend_idle_frame(struct mux *m)
-{
-    uint64_t now = m->loop->now_ms;
-    uint64_t more = (now - m->idle_frames_ms) * MUX_IDLE_FRAMES_PER_S / 1000;
-
-    if (more > 0) {
-        m->idle_frames_ms = now;
-        m->idle_frames = more >= MUX_IDLE_FRAMES_BURST - m->idle_frames
-                             ? MUX_IDLE_FRAMES_BURST
-                             : m->idle_frames + (uint32_t)more;
-    }
-    if (m->idle_frames == 0)
-        return false;
-    m->idle_frames--;
-    return true;
-}
 
 static int
 on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
@@ -521,7 +404,7 @@ on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
     default:
         break;
     }
-    if (spend_idle_frame(m))
+    if (mux_spend_idle_frame(m))
         return 0;
     m->violation = REASON_MUX_FLOOD;
     return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -644,7 +527,7 @@ on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
     case NGHTTP2_GOAWAY:
         m->violation = blame_of(frame->goaway.error_code);
         if (m->violation != REASON_NONE)
-            m->events->refused(m->arg, m->violation);
+            mux_refused(m, m->violation);
         break;
     case NGHTTP2_HEADERS:
         /* A refusal is out; the peer's side of the stream ends with it. */

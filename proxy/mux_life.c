@@ -100,13 +100,20 @@ mux_end(struct mux *m, enum reason why, void (*close)(struct stream *s))
     gs_loop_defer(m->loop, &m->news);
 }
 
+void
+mux_refused(struct mux *m, enum reason why)
+{
+    if (m->events->refused)
+        m->events->refused(m->arg, why);
+}
+
 /* The peer broke a rule. */
 void
 mux_blame(struct mux *m, enum reason why)
 {
     if (!mux_running(m))
         return;
-    m->events->refused(m->arg, why);
+    mux_refused(m, why);
     mux_end(m, why, stream_abort);
 }
 
@@ -119,7 +126,8 @@ on_news(struct gs_defer *d)
     if (m->going && m->count == 0 && mux_running(m)) {
         mux_wire_goodbye(m);
     }
-    m->events->changed(m->arg);
+    if (m->events->changed)
+        m->events->changed(m->arg);
 }
 
 /* ---- the stream below ---- */
@@ -279,6 +287,24 @@ no_hello(struct mux *m)
         mux_end(m, REASON_CONNECT_TIMEOUT, stream_abort);
     else
         mux_blame(m, REASON_HEAD_TIMEOUT);
+}
+
+bool
+mux_spend_idle_frame(struct mux *m)
+{
+    uint64_t now = m->loop->now_ms;
+    uint64_t more = (now - m->idle_frames_ms) * MUX_IDLE_FRAMES_PER_S / 1000;
+
+    if (more > 0) {
+        m->idle_frames_ms = now;
+        m->idle_frames = more >= MUX_IDLE_FRAMES_BURST - m->idle_frames
+                             ? MUX_IDLE_FRAMES_BURST
+                             : m->idle_frames + (uint32_t)more;
+    }
+    if (m->idle_frames == 0)
+        return false;
+    m->idle_frames--;
+    return true;
 }
 
 void

@@ -1,5 +1,6 @@
 /* mux_parts.h - what the files of the mux share: mux.c (HTTP/2), mux_life.c (start, end and time),
- * mux_stream.c (CONNECT streams as struct stream), mux_call.c (ordinary requests as sides). */
+ * mux_head.c (headers), mux_stream.c (CONNECT streams as struct stream), mux_call.c (ordinary
+ * requests as sides). */
 #pragma once
 
 #include <gossamer/alloc.h>
@@ -91,7 +92,10 @@ void mux_life_init(struct mux *m, const struct mux_options *o);
 bool mux_running(const struct mux *m);
 void mux_flush_later(struct mux *m);
 void mux_end(struct mux *m, enum reason why, void (*close)(struct stream *s));
-void mux_blame(struct mux *m, enum reason why); /* the peer broke a rule: counted, and the end */
+void mux_blame(struct mux *m, enum reason why);   /* the peer broke a rule: counted, and the end */
+void mux_refused(struct mux *m, enum reason why); /* counted only */
+/* A frame that carries nothing costs a token, and they come back with time; false: none is left. */
+bool mux_spend_idle_frame(struct mux *m);
 
 /* mux.c, for the others */
 void mux_wire_hello(struct mux *m);
@@ -121,7 +125,6 @@ void mux_stream_ended(struct mux_stream *ms); /* END_STREAM came */
 void mux_stream_answered(struct mux_stream *ms, struct mux_refusal answer);
 void mux_stream_off_wire(struct mux_stream *ms);           /* HTTP/2 forgot it */
 void mux_stream_sent(struct mux_stream *ms, size_t bytes); /* left the queue */
-void mux_stream_head_done(struct mux_stream *ms);          /* what was read of it is freed */
 /* Nobody has it and nobody will: freed at the end of the turn. */
 void mux_stream_drop(struct mux_stream *ms);
 static inline struct mux_stream *
@@ -130,6 +133,15 @@ mux_stream_of(struct stream *s)
     return GS_CONTAINER(s, struct mux_stream, base);
 }
 
-/* mux_call.c, for mux.c */
+/* mux_head.c, for mux.c */
+#define MUX_NODE_FIELD GS_SLICE("gossamer-node") /* which node opens the stream, in its own words */
+void mux_head_start(struct mux_stream *ms);      /* again, of one that is being read: nothing */
+/* false: it is too large, or has no name; the stream is to be reset. */
+bool mux_head_put(struct mux_stream *ms, struct gs_slice name, struct gs_slice value);
+void mux_head_came(struct mux_stream *ms);             /* it is whole */
+bool mux_head_is_welcome(const struct mux_stream *ms); /* by the node that it says it is from */
+void mux_head_done(struct mux_stream *ms);             /* what was read of it is freed */
+
+/* mux_call.c, for mux_head.c */
 void mux_call_begin(struct mux_stream *ms);  /* a request's header is whole */
 void mux_call_answer(struct mux_stream *ms); /* an answer's is */

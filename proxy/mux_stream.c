@@ -38,25 +38,13 @@ maybe_free(struct mux_stream *ms)
     if (ms->on_wire || !gs_fsm_is(&ms->fsm, MS_CLOSING) || !ms->closed_told ||
         !gs_list_linked(&ms->link))
         return;
-    mux_stream_head_done(ms);
+    mux_head_done(ms);
     gs_defer_cancel(&ms->work);
     gs_list_remove(&ms->link);
     gs_blocks_clear(&ms->in, pool_of(ms));
     gs_blocks_clear(&ms->base.queue, pool_of(ms));
     gs_loop_bury(m->loop, &ms->grave, bury);
     mux_stream_freed(m);
-}
-
-void
-mux_stream_head_done(struct mux_stream *ms)
-{
-    if (!ms->head)
-        return;
-    gs_arena_fini(&ms->head->arena);
-    gs_free(ms->head);
-    ms->head = NULL;
-    GS_ASSERT(ms->mux->heading > 0);
-    ms->mux->heading--;
 }
 
 static void
@@ -139,7 +127,7 @@ buffer(struct mux_stream *ms, struct gs_slice bytes)
     struct mux *m = ms->mux;
 
     if (m->loop->blocks.used_bytes + bytes.len > LOOP_BUDGET_BYTES) {
-        m->events->refused(m->arg, REASON_MUX_OVERLOAD);
+        mux_refused(m, REASON_MUX_OVERLOAD);
         mux_wire_reset(ms, MUX_CODE_CALM);
         gs_blocks_clear(&ms->in, pool_of(ms));
         gs_fsm_move(&ms->fsm, MS_LOST);

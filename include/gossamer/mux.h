@@ -35,9 +35,11 @@ struct mux_refusal {
 
 /* All from the loop. */
 struct mux_events {
-    /* Servers: a peer opened a stream. mux_accept or mux_refuse it before returning. */
+    /* Servers: a peer opened a stream. mux_accept or mux_refuse it before returning. NULL: each is
+     * answered 501. */
     void (*opened)(void *arg, struct stream *s, const struct mux_request *r);
-    /* It has fewer streams now, or takes no more (mux_open's refusal may end or begin). */
+    /* It has fewer streams now, or takes no more (mux_open's refusal may end or begin). May be
+     * NULL, and so may the next one. */
     void (*changed)(void *arg);
     void (*refused)(void *arg, enum reason why); /* a stream was, or bytes were: counted only */
     void (*closed)(void *arg, enum reason why);  /* last touch: m is freed next */

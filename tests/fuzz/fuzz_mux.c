@@ -97,19 +97,6 @@ on_opened(void *arg, struct stream *s, const struct mux_request *r)
 }
 
 static void
-on_changed(void *arg)
-{
-    (void)arg;
-}
-
-static void
-on_refused(void *arg, enum reason why)
-{
-    (void)arg;
-    (void)why;
-}
-
-static void
 on_closed(void *arg, enum reason why)
 {
     (void)arg;
@@ -117,7 +104,7 @@ on_closed(void *arg, enum reason why)
     f.mux = NULL;
 }
 
-static const struct mux_events events = { on_opened, on_changed, on_refused, on_closed };
+static const struct mux_events events = { .opened = on_opened, .closed = on_closed };
 
 /* ---- calls ---- */
 

@@ -243,6 +243,25 @@ pair_open(struct pair *p, struct tap *t)
     assert_non_null(t->s);
 }
 
+/* A pair with a stream that was accepted. */
+static inline struct pair *
+pair_opened(struct tap *t)
+{
+    struct pair *p = pair_new(NULL);
+
+    pair_open(p, t);
+    pair_run(p);
+    return p;
+}
+
+static inline void
+tap_end(struct pair *p, struct tap *t)
+{
+    tap_close(t);
+    pair_run(p);
+    gs_buf_fini(&t->got);
+}
+
 static inline void
 pair_free(struct pair *p)
 {

@@ -1,5 +1,6 @@
-/* test_mux.c - the mux over a pair of memory streams: streams, windows, ends, limits, calls. What
- * hostile peers send is in test_mux_hostile.c. */
+/* test_mux.c - the mux over a pair of memory streams: streams, windows, ends, limits. Calls are in
+ * test_mux_call.c, everything at random in test_mux_random.c, what hostile peers send in
+ * test_mux_hostile.c. */
 #include "tests/unit/mux_pair.h"
 
 /* Given  a client and a server
@@ -139,12 +140,9 @@ test_stalled(void **state)
     assert_int_equal(p->taps[0].got.len, all.len);
     assert_memory_equal(p->taps[0].got.ptr, all.ptr, all.len);
     assert_true(a.drained > 0);
-    tap_close(&a);
-    tap_close(&b);
-    pair_run(p);
+    tap_end(p, &a);
+    tap_end(p, &b);
     gs_buf_fini(&all);
-    gs_buf_fini(&a.got);
-    gs_buf_fini(&b.got);
     pair_free(p);
 }
 
@@ -175,10 +173,8 @@ test_window_grows(void **state)
                         tight ? MUX_WINDOW_BYTES : MUX_WINDOW_MAX);
         if (tight)
             p->loop.blocks.used_bytes -= LOOP_BUDGET_BYTES / 2;
-        tap_close(&t);
-        pair_run(p);
+        tap_end(p, &t);
         gs_buf_fini(&all);
-        gs_buf_fini(&t.got);
         pair_free(p);
     }
 }
@@ -210,11 +206,8 @@ test_overload(void **state)
     pair_run(p);
     assert_string_equal(gs_buf_cstr(&p->taps[1].got), "still here");
     p->loop.blocks.used_bytes -= LOOP_BUDGET_BYTES;
-    tap_close(&a);
-    tap_close(&b);
-    pair_run(p);
-    gs_buf_fini(&a.got);
-    gs_buf_fini(&b.got);
+    tap_end(p, &a);
+    tap_end(p, &b);
     pair_free(p);
 }
 
@@ -279,9 +272,7 @@ test_ends(void **state)
         assert_int_equal(t.reset, cases[i].reset);
         if (cases[i].got)
             assert_string_equal(gs_buf_cstr(&t.got), cases[i].got);
-        tap_close(&t);
-        pair_run(p);
-        gs_buf_fini(&t.got);
+        tap_end(p, &t);
         pair_free(p);
     }
 }
@@ -291,12 +282,10 @@ test_ends(void **state)
 static void
 test_end_behind_unread(void **state)
 {
-    struct pair *p = pair_new(NULL);
     struct tap t;
+    struct pair *p = pair_opened(&t);
 
     (void)state;
-    pair_open(p, &t);
-    pair_run(p);
     t.room = 3;
     tap_write(&p->taps[0], "answer");
     stream_shutdown(p->taps[0].s);
@@ -311,9 +300,7 @@ test_end_behind_unread(void **state)
     pair_run(p);
     assert_string_equal(gs_buf_cstr(&t.got), "answer");
     assert_int_equal(t.eof, 1);
-    tap_close(&t);
-    pair_run(p);
-    gs_buf_fini(&t.got);
+    tap_end(p, &t);
     pair_free(p);
 }
 
@@ -344,12 +331,10 @@ test_stale(void **state)
 static void
 test_broken_connection(void **state)
 {
-    struct pair *p = pair_new(NULL);
     struct tap a, b;
+    struct pair *p = pair_opened(&a);
 
     (void)state;
-    pair_open(p, &a);
-    pair_run(p);
     pair_open(p, &b);
     mux_abort(p->server.mux, REASON_NONE);
     pair_run(p);
@@ -406,12 +391,10 @@ test_stream_limit(void **state)
 static void
 test_idle(void **state)
 {
-    struct pair *p = pair_new(NULL);
     struct tap t;
+    struct pair *p = pair_opened(&t);
 
     (void)state;
-    pair_open(p, &t);
-    pair_run(p);
     mem_loop_advance(&p->loop, MUX_IDLE_MS * 2);
     mux_tend(p->client.mux, MUX_IDLE_MS, 1000);
     pair_run(p);
@@ -491,12 +474,10 @@ test_congested(void **state)
 static void
 test_drain(void **state)
 {
-    struct pair *p = pair_new(NULL);
     struct tap a, b;
+    struct pair *p = pair_opened(&a);
 
     (void)state;
-    pair_open(p, &a);
-    pair_run(p);
     pair_open(p, &b);
     mux_drain(p->server.mux);
     p->refuse_status = 503;
@@ -525,12 +506,10 @@ test_drain(void **state)
 static void
 test_half_closed(void **state)
 {
-    struct pair *p = pair_new(NULL);
     struct tap t;
+    struct pair *p = pair_opened(&t);
 
     (void)state;
-    pair_open(p, &t);
-    pair_run(p);
     tap_close(&t);
     pair_run(p);
     assert_int_equal(mux_streams(p->client.mux), 1); /* the server's sink does not close */
@@ -540,327 +519,6 @@ test_half_closed(void **state)
     assert_int_equal(mux_streams(p->client.mux), 0);
     assert_int_equal(p->taps[0].eof, 1);
     gs_buf_fini(&t.got);
-    pair_free(p);
-}
-
-/* ---- calls ---- */
-
-struct caller { /* gets an answer */
-    struct side side;
-    struct gs_buf got;
-    unsigned status, ended, reset;
-    size_t room;
-};
-
-static void
-caller_head(struct side *to, struct head *h)
-{
-    GS_CONTAINER(to, struct caller, side)->status = h->status;
-}
-
-static void
-caller_data(struct side *to, struct gs_slice bytes)
-{
-    assert_int_equal(gs_buf_put_slice(&GS_CONTAINER(to, struct caller, side)->got, bytes), GS_E_OK);
-}
-
-static void
-caller_trailers(struct side *to, struct head *t)
-{
-    (void)to;
-    (void)t;
-}
-
-static void
-caller_end(struct side *to)
-{
-    GS_CONTAINER(to, struct caller, side)->ended++;
-}
-
-static void
-caller_reset(struct side *to, enum reason why)
-{
-    (void)why;
-    GS_CONTAINER(to, struct caller, side)->reset++;
-}
-
-static size_t
-caller_room(struct side *to)
-{
-    return GS_CONTAINER(to, struct caller, side)->room;
-}
-
-static void
-caller_resume(struct side *to)
-{
-    (void)to;
-}
-
-static const struct side_ops caller_ops = { caller_head,  caller_data, caller_trailers, caller_end,
-                                            caller_reset, caller_room, caller_resume };
-
-static struct { /* the answering side */
-    struct http_handler handler;
-    struct side side;
-    struct side *answer;
-    char path[64], authority[64];
-    unsigned ended, reset;
-    bool cut;
-} oracle;
-
-static void
-oracle_end(struct side *to)
-{
-    (void)to;
-    oracle.ended++;
-}
-
-static void
-oracle_reset(struct side *to, enum reason why)
-{
-    (void)to;
-    (void)why;
-    oracle.reset++;
-}
-
-static const struct side_ops oracle_ops = { caller_head,  caller_data, caller_trailers, oracle_end,
-                                            oracle_reset, caller_room, caller_resume };
-
-static struct side *
-oracle_begin(struct http_handler *handler, struct side *answer, struct head *h)
-{
-    struct field type = { .name = GS_SLICE("Content-Type"), .value = GS_SLICE("application/json") };
-    struct head a = { .status = 200, .fields = &type, .count = 1, .has_length = true };
-
-    (void)handler;
-    snprintf(oracle.path, sizeof(oracle.path), "%.*s", GS_SLICE_FMT(h->path));
-    snprintf(oracle.authority, sizeof(oracle.authority), "%.*s", GS_SLICE_FMT(h->authority));
-    oracle.side.ops = &oracle_ops;
-    oracle.answer = answer;
-    a.length = 11;
-    answer->ops->head(answer, &a);
-    answer->ops->data(answer, GS_SLICE("{\"a\":"));
-    if (!oracle.cut) {
-        answer->ops->data(answer, GS_SLICE("[1, 2]"));
-        answer->ops->end(answer);
-    }
-    return &oracle.side;
-}
-
-static void
-caller_init(struct caller *c)
-{
-    memset(c, 0, sizeof(*c));
-    c->side.ops = &caller_ops;
-    c->room = LOOP_SCRATCH_BYTES;
-    gs_buf_init(&c->got, 1u << 20);
-}
-
-static void
-test_call(void **state)
-{
-    struct pair *p;
-    struct caller c;
-
-    (void)state;
-    memset(&oracle, 0, sizeof(oracle));
-    oracle.handler.begin = oracle_begin;
-    p = pair_new(&oracle.handler);
-    caller_init(&c);
-    assert_non_null(mux_ask(p->client.mux, GS_SLICE("node.gossamer.internal"),
-                            GS_SLICE("/api/v1/stat?x=1"), &c.side));
-    pair_run(p);
-    assert_string_equal(oracle.path, "/api/v1/stat?x=1");
-    assert_string_equal(oracle.authority, "node.gossamer.internal");
-    assert_int_equal(oracle.ended + oracle.reset, 0); /* its answer was over before */
-    assert_int_equal(c.status, 200);
-    assert_string_equal(gs_buf_cstr(&c.got), "{\"a\":[1, 2]");
-    assert_int_equal(c.ended, 1);
-    assert_int_equal(c.reset, 0);
-    assert_int_equal(mux_streams(p->client.mux), 0);
-    assert_int_equal(mux_streams(p->server.mux), 0);
-    gs_buf_fini(&c.got);
-    pair_free(p);
-}
-
-/* Cut by the handler, cancelled by the asker, not offered at all. */
-static void
-test_call_ends(void **state)
-{
-    struct pair *p;
-    struct caller c;
-    struct side *asked;
-
-    (void)state;
-    memset(&oracle, 0, sizeof(oracle));
-    oracle.handler.begin = oracle_begin;
-    oracle.cut = true;
-    p = pair_new(&oracle.handler);
-    caller_init(&c);
-    assert_non_null(mux_ask(p->client.mux, GS_SLICE("n"), GS_SLICE("/"), &c.side));
-    pair_run(p);
-    assert_int_equal(oracle.ended, 1);
-    oracle.answer->ops->reset(oracle.answer, REASON_OWN_FAULT);
-    pair_run(p);
-    assert_int_equal(c.ended, 0);
-    assert_int_equal(c.reset, 1);
-    asked = mux_ask(p->client.mux, GS_SLICE("n"), GS_SLICE("/"), &c.side);
-    pair_run(p);
-    asked->ops->reset(asked, REASON_NONE);
-    pair_run(p);
-    assert_int_equal(oracle.reset, 1);
-    assert_int_equal(c.reset, 1); /* who cancels is not told */
-    assert_int_equal(mux_streams(p->server.mux), 0);
-    pair_free(p);
-    p = pair_new(NULL);
-    gs_buf_clear(&c.got);
-    assert_non_null(mux_ask(p->client.mux, GS_SLICE("n"), GS_SLICE("/"), &c.side));
-    pair_run(p);
-    assert_int_equal(c.status, 501);
-    assert_int_equal(mux_streams(p->client.mux), 0);
-    gs_buf_fini(&c.got);
-    pair_free(p);
-}
-
-/* ---- at random ---- */
-
-#define RANDOM_STREAMS 12
-#define RANDOM_STEPS 20000
-
-struct random_stream {
-    struct tap t;
-    unsigned server; /* index of its tap there */
-    uint64_t wrote, wrote_back;
-    bool live;
-};
-
-/* Each byte says where it stands, so that nothing is lost, doubled or crossed unnoticed. */
-static char
-byte_at(unsigned stream, uint64_t at)
-{
-    return (char)(stream * 37 + at * 11 + at / 256);
-}
-
-static void
-random_write(struct stream *s, unsigned stream, uint64_t *wrote, size_t n)
-{
-    char bytes[3000];
-
-    if (!s || stream_room(s) < n)
-        return;
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = byte_at(stream, *wrote + i);
-    *wrote += n;
-    stream_write_slice(s, gs_slice(bytes, n));
-}
-
-static void
-random_check(const struct tap *t, unsigned stream, uint64_t wrote, uint64_t *seen)
-{
-    assert_true(t->got.len <= wrote);
-    for (; *seen < t->got.len; ++*seen)
-        assert_int_equal(t->got.ptr[*seen], byte_at(stream, *seen));
-}
-
-/* When   streams are written, read, shut, closed and aborted at random, on a connection that
- *        stalls now and then
- * Then   every byte that comes is the one that was written there, and an end without a reset comes
- *        behind all of them */
-static void
-test_random(void **state)
-{
-    struct pair *p = pair_new(NULL);
-    struct random_stream *s = gs_calloc(PAIR_TAPS, sizeof(*s));
-    struct gs_rng rng;
-    unsigned made = 0;
-
-    (void)state;
-    gs_rng_init(&rng, 42);
-    for (unsigned step = 0; step < RANDOM_STEPS; step++) {
-        unsigned from = made > RANDOM_STREAMS ? made - RANDOM_STREAMS : 0;
-        unsigned i = from + gs_rng_below(&rng, RANDOM_STREAMS);
-        struct tap *back = i < p->opened ? &p->taps[i] : NULL;
-
-        if (i >= made) {
-            pair_open(p, &s[made++].t);
-            pair_run(p); /* so that both count alike */
-            continue;
-        }
-        if (!back)
-            continue;
-        switch (gs_rng_below(&rng, 12)) {
-        case 0:
-        case 1:
-        case 2:
-            random_write(s[i].t.s, i, &s[i].wrote, 1 + gs_rng_below(&rng, 3000));
-            break;
-        case 3:
-        case 4:
-        case 5:
-            random_write(back->s, i + 100, &s[i].wrote_back, 1 + gs_rng_below(&rng, 3000));
-            break;
-        case 6:
-            s[i].t.room = gs_rng_below(&rng, 5000);
-            back->room = gs_rng_below(&rng, 5000);
-            break;
-        case 7:
-        case 8:
-            s[i].t.room = back->room = SIZE_MAX;
-            if (s[i].t.s)
-                stream_resume(s[i].t.s);
-            if (back->s)
-                stream_resume(back->s);
-            break;
-        case 9:
-            p->client.end->window = gs_rng_below(&rng, 20000);
-            p->server.end->window = gs_rng_below(&rng, 20000);
-            break;
-        case 10:
-            p->client.end->window = p->server.end->window = SIZE_MAX;
-            break;
-        case 11:
-            if (made < PAIR_TAPS - 1 && from < p->opened && gs_rng_below(&rng, 10) == 0) {
-                if (s[from].t.s && gs_rng_below(&rng, 2))
-                    stream_abort(s[from].t.s);
-                else
-                    tap_close(&s[from].t);
-                p->client.end->window = p->server.end->window = SIZE_MAX;
-                pair_run(p);
-                tap_close(&p->taps[from]);
-                pair_run(p);
-                pair_open(p, &s[made++].t);
-            }
-            break;
-        }
-        if (gs_rng_below(&rng, 3) == 0)
-            pair_run(p);
-    }
-    p->client.end->window = p->server.end->window = SIZE_MAX;
-    for (unsigned i = 0; i < made; i++) {
-        p->taps[i].room = s[i].t.room = SIZE_MAX;
-        if (s[i].t.s)
-            stream_resume(s[i].t.s);
-        if (p->taps[i].s)
-            stream_resume(p->taps[i].s);
-    }
-    pair_run(p);
-    for (unsigned i = 0; i < made; i++) {
-        uint64_t seen = 0, seen_back = 0;
-
-        random_check(&p->taps[i], i, s[i].wrote, &seen);
-        random_check(&s[i].t, i + 100, s[i].wrote_back, &seen_back);
-        if (p->taps[i].eof && !p->taps[i].reset)
-            assert_int_equal(p->taps[i].got.len, s[i].wrote);
-        if (s[i].t.s && p->taps[i].s) {
-            assert_int_equal(p->taps[i].got.len, s[i].wrote);
-            assert_int_equal(s[i].t.got.len, s[i].wrote_back);
-        }
-        tap_close(&s[i].t);
-    }
-    pair_run(p);
-    for (unsigned i = 0; i < made; i++)
-        gs_buf_fini(&s[i].t.got);
-    gs_free(s);
     pair_free(p);
 }
 
@@ -916,10 +574,7 @@ main(void)
         cmocka_unit_test(test_congested),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_half_closed),
-        cmocka_unit_test(test_call),
-        cmocka_unit_test(test_call_ends),
         cmocka_unit_test(test_unwelcome),
-        cmocka_unit_test(test_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
