@@ -9,8 +9,8 @@
 #include <gossamer/http.h>
 #include <gossamer/json_out.h>
 #include <gossamer/listener.h>
-#include <gossamer/log.h>
-#include <gossamer/mux.h>
+
+#include "mesh/admin_peers.h"
 
 enum access { ACCESS_OPEN, ACCESS_READ, ACCESS_WRITE, ACCESS_PEER, ACCESS_LOCAL };
 enum door_kind { DOOR_UNIX, DOOR_TCP, DOOR_PEERS };
@@ -30,7 +30,7 @@ struct admin {
     struct door unix_door, tcp_door, peer_door;
     struct gs_list conns;
     struct gs_list streams; /* answers that go on */
-    struct gs_list peers;   /* workers' connections: struct peer_conn */
+    struct admin_peers peers;
     char *socket;
     struct gs_addr addr;
     void (*closed)(void *arg); /* set: closing */
@@ -510,7 +510,7 @@ finish(struct gs_defer *d)
     void (*closed)(void *arg) = a->closed;
     void *arg = a->closed_arg;
 
-    if (!gs_list_empty(&a->conns) || !gs_list_empty(&a->peers))
+    if (!gs_list_empty(&a->conns) || !gs_list_empty(&a->peers.conns))
         return;
     gs_loop_disarm(a->loop, &a->cut);
     unlink(a->socket);
@@ -556,48 +556,19 @@ on_accepted(void *arg, int fd)
 
 /* ---- other nodes, by way of a worker ---- */
 
-struct peer_conn {
-    struct gs_list link;
-    struct admin *admin;
-    struct mux *mux;
-};
-
 static void
-on_peer_closed(void *arg, enum reason why)
+on_peer_ended(void *arg)
 {
-    struct peer_conn *p = arg;
-    struct admin *a = p->admin;
+    struct admin *a = arg;
 
-    (void)why;
-    gs_list_remove(&p->link);
-    gs_free(p);
     if (a->closed)
         gs_loop_defer(a->loop, &a->finish);
 }
 
-/* The worker opens no streams, and asks nothing that HTTP/2 refuses. */
-static const struct mux_events peer_events = { .closed = on_peer_closed };
-
 void
 admin_serve_peers(struct admin *a, int fd)
 {
-    struct peer_conn *p = gs_zalloc(sizeof(*p));
-    struct stream *below;
-
-    p->admin = a;
-    p->mux = mux_new(&(struct mux_options){ .loop = a->loop,
-                                            .role = MUX_SERVER,
-                                            .events = &peer_events,
-                                            .arg = p,
-                                            .calls = &a->peer_door.handler });
-    below = stream_tcp_accept(a->loop, fd, &mux_sink_ops, p->mux);
-    if (!below) {
-        mux_free(p->mux);
-        gs_free(p);
-        return;
-    }
-    mux_start(p->mux, below);
-    gs_list_push_back(&a->peers, &p->link);
+    admin_peers_serve(&a->peers, fd);
 }
 
 static void
@@ -639,9 +610,12 @@ admin_start(const struct admin_options *o, struct admin **out, struct gs_why *wh
     a->socket = gs_strdup(o->socket);
     gs_list_init(&a->conns);
     gs_list_init(&a->streams);
-    gs_list_init(&a->peers);
     a->peer_door =
         (struct door){ .handler = { begin, NULL, NULL }, .admin = a, .kind = DOOR_PEERS };
+    a->peers = (struct admin_peers){
+        .handler = &a->peer_door.handler, .loop = a->loop, .ended = on_peer_ended, .arg = a
+    };
+    admin_peers_init(&a->peers);
     gs_defer_init(&a->finish, finish);
     gs_timer_init(&a->cut, on_cut);
     door_open(a, &a->unix_door, sock, DOOR_UNIX, o->pool);
@@ -674,8 +648,7 @@ admin_close(struct admin *a, void (*closed)(void *arg), void *arg)
     }
     GS_LIST_EACH_SAFE(n, &a->conns)
         server_conn_drain(n);
-    GS_LIST_EACH_SAFE(n, &a->peers)
-        mux_abort(GS_LIST_ENTRY(n, struct peer_conn, link)->mux, REASON_DRAINING);
+    admin_peers_abort(&a->peers);
     gs_loop_arm(a->loop, &a->cut, CLOSE_MS);
     gs_loop_defer(a->loop, &a->finish);
 }
