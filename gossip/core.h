@@ -28,6 +28,7 @@ struct gossip {
     struct standing standing;
     struct outbox outbox;
     uint64_t left_ms;         /* when it may go, while leaving */
+    uint64_t restart_ms;      /* the same, while restarting; 0: it may */
     uint64_t now_us;          /* fine clock; 0: there is none */
     struct gossip_counters n; /* those that are not kept elsewhere */
 };

@@ -172,6 +172,29 @@ gossip_has_left(const struct gossip *g)
     return g->members.leaving && (g->rumors.flush_ms == UINT64_MAX || g->left_ms == 0);
 }
 
+/* A higher incarnation, as for leaving: it ends what suspicions there are, and makes digests differ
+ * from those of whoever has not heard it. */
+void
+gossip_restart(struct gossip *g, uint64_t now_ms)
+{
+    uint32_t former = g->members.incarnation;
+
+    if (g->members.leaving || g->members.restarting)
+        return;
+    g->members.incarnation++;
+    g->members.restarting = true;
+    members_own_again(g, g->records.boot, former);
+    g->restart_ms = now_ms + RESTART_TELL_MS;
+    if (g->box)
+        rumor_own(g, now_ms);
+}
+
+bool
+gossip_restart_told(const struct gossip *g)
+{
+    return g->members.restarting && (g->restart_ms == 0 || !gs_list_linked(&g->rumors.own.link));
+}
+
 enum gossip_standing
 gossip_standing(const struct gossip *g)
 {
@@ -420,6 +443,8 @@ gossip_tick(struct gossip *g, uint64_t now_ms)
             g->left_ms = 0;
         return;
     }
+    if (now_ms >= g->restart_ms)
+        g->restart_ms = 0;
     compensate(g, now_ms);
     probes_tick(g, now_ms);
     members_tick(g, now_ms);
@@ -438,6 +463,8 @@ gossip_deadline_ms(const struct gossip *g)
     due = least(due, gs_list_empty(&g->records.fresh) ? g->rumors.flush_ms : 0);
     if (g->members.leaving)
         return g->left_ms ? least(due, g->left_ms) : due;
+    if (g->restart_ms != 0)
+        due = least(due, g->restart_ms);
     due = least(due, verdict_deadline_ms(g));
     due = least(due, syncs_deadline_ms(g));
     return least(due, standing_deadline_ms(g));
@@ -586,6 +613,7 @@ gossip_self(const struct gossip *g)
                                  .state = g->members.leaving ? GOSSIP_LEFT : GOSSIP_ALIVE,
                                  .boot = g->records.boot,
                                  .incarnation = g->members.incarnation,
+                                 .restarting = g->members.restarting,
                                  .address = g->address,
                                  .name = g->name,
                                  .about = g->about };

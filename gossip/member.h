@@ -61,6 +61,7 @@ struct members {
     /* This node. */
     uint32_t incarnation;
     bool leaving;
+    bool restarting; /* another process takes the place of this one */
 };
 
 struct wire_claim;

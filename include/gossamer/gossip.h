@@ -90,6 +90,7 @@ struct gossip_node { /* one member; borrowed until the next call that takes a no
     uint32_t incarnation;
     uint64_t since_ms; /* monotonic: when it came to this state here */
     uint32_t rtt_us;   /* smoothed round trip; 0: never measured */
+    bool restarting;   /* alive, and it said that it will be away for a moment */
     struct gs_addr address;
     struct gs_slice name;
     struct gs_slice about;
@@ -108,6 +109,17 @@ void gossip_join(struct gossip *g, uint64_t now_ms, const struct gs_addr *seeds,
  * until gossip_has_left(), a second at the most; nothing is answered after that. */
 void gossip_leave(struct gossip *g, uint64_t now_ms);
 bool gossip_has_left(const struct gossip *g);
+/* Say that this process ends and another takes its place: a member that has heard it does not
+ * suspect this node, nor take it for dead, until RESTART_GRACE_MS after the last packet that it had
+ * from it. The next boot ends that as soon as it is heard of. There is one grace per boot, so call
+ * it when nothing is left to do but to go (drained, state saved): a drain after it uses it up. A
+ * second call changes nothing, nor does one after gossip_leave().
+ *     Drive the core on until gossip_restart_told(), then stop it: true when this node has told as
+ * many as it takes for all to hear it from each other (about 0.1 s), and after RESTART_TELL_MS in
+ * any case. Meanwhile the core works as before. Through gossip_loop_call() it goes as leaving does:
+ * one call that says it and asks, and if that was not true yet one that asks, every 20 ms. */
+void gossip_restart(struct gossip *g, uint64_t now_ms);
+bool gossip_restart_told(const struct gossip *g);
 
 /* A node is closed until it knows that it has the mesh's policy (design.md 5). It opens when its
  * policy digest matched an open peer's; when no open peer answered for OPEN_WAIT_MS, with the
