@@ -443,8 +443,8 @@ client_connect(struct pool *p, struct pool_queue *q)
         gs_free(c);
         return NULL;
     }
-    if (w->opts->connect_ms > 0)
-        gs_loop_arm(w->loop, &c->timer, w->opts->connect_ms);
+    if (w->root->timeouts.connect_ms > 0)
+        gs_loop_arm(w->loop, &c->timer, w->root->timeouts.connect_ms);
     return c;
 }
 

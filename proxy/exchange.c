@@ -510,7 +510,7 @@ start_timer(struct exchange *x)
 
     x->whole_timeout = ms > 0;
     if (ms == 0)
-        ms = x->worker->opts->response_ms;
+        ms = x->worker->root->timeouts.response_ms;
     if (ms > 0)
         gs_loop_arm(x->worker->loop, &x->timer, ms);
 }

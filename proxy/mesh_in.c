@@ -200,7 +200,7 @@ in_stream_new(struct mesh_in *in, const struct mux_request *r)
     struct worker *w = in->worker;
     struct in_stream *is = gs_zalloc(sizeof(*is) + r->service.len);
     struct gs_slice text = gs_slice(is->text, r->service.len);
-    uint64_t stall = w->opts->body_idle_ms;
+    const struct snapshot_timeouts *t = &w->root->timeouts;
 
     memcpy(is->text, r->service.ptr, r->service.len);
     if (!split_service(text, &is->ns, &is->name, &is->port) ||
@@ -213,9 +213,9 @@ in_stream_new(struct mesh_in *in, const struct mux_request *r)
     is->opts = (struct http_server_options){
         .handler = &is->handler,
         .pool = w->h1,
-        .head_ms = w->opts->head_ms > 0 ? w->opts->head_ms + PATIENCE_MS : 0,
+        .head_ms = t->head_ms > 0 ? t->head_ms + PATIENCE_MS : 0,
         .idle_ms = MUX_STREAM_IDLE_MS + MUX_IDLE_MS,
-        .body_idle_ms = stall > 0 ? stall + PATIENCE_MS : 0,
+        .body_idle_ms = t->body_idle_ms > 0 ? t->body_idle_ms + PATIENCE_MS : 0,
         .via = "gossamer",
         .refused_outcome = mux_outcome_text(OUTCOME_NOT_PROCESSED),
         .client_drains = true,
@@ -293,7 +293,7 @@ static void
 on_tend(struct gs_timer *t)
 {
     struct mesh_in *in = GS_CONTAINER(t, struct mesh_in, tend);
-    uint64_t head_ms = in->worker->opts->head_ms;
+    uint64_t head_ms = in->worker->root->timeouts.head_ms;
 
     GS_LIST_EACH_SAFE(n, &in->links) {
         struct in_link *l = GS_LIST_ENTRY(n, struct in_link, link);

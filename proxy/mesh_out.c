@@ -55,7 +55,7 @@ on_tend(struct gs_timer *t)
         struct link *l = GS_LIST_ENTRY(n, struct link, in_all);
 
         GS_DEBUG_ASSERT((mux_check(l->mux), true));
-        mux_tend(l->mux, o->closing ? 0 : MUX_IDLE_MS, o->worker->opts->connect_ms);
+        mux_tend(l->mux, o->closing ? 0 : MUX_IDLE_MS, o->worker->root->timeouts.connect_ms);
     }
     tend_later(o);
 }
@@ -306,9 +306,10 @@ mesh_out_open(struct mesh_out *o, const struct mesh_target *to, const struct str
               void *sink)
 {
     struct mux *m = mux_to(o, to);
+    const struct proxy_caller *caller = &o->worker->opts->callers[to->caller];
     struct mux_request r = { .authority = to->authority,
                              .service = to->service,
-                             .caller = gs_slice_str(o->worker->opts->callers[to->caller].name) };
+                             .caller = gs_slice_str(atomic_load(&caller->name)) };
 
     return m ? mux_open(m, &r, ops, sink) : NULL;
 }

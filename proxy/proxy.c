@@ -295,6 +295,14 @@ proxy_drain_others(struct proxy *p)
 }
 
 void
+proxy_cut(struct proxy *p)
+{
+    GS_ASSERT(p->done);
+    for (uint32_t i = 0; i < p->opts.workers; i++)
+        worker_cut(p->workers[i]);
+}
+
+void
 proxy_free(struct proxy *p)
 {
     if (!p)

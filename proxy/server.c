@@ -636,6 +636,8 @@ server_conn_drain(struct gs_list *link)
         return; /* its next request has come already and is served as the last */
     if (c->stream->queue.bytes > 0)
         conn_linger(c); /* an answer is still going out */
+    else if (c->opts->drain_idle_ms > 0)
+        conn_arm(c, c->opts->drain_idle_ms);
     else
         conn_close(c, REASON_DRAINING, false);
 }

@@ -124,9 +124,6 @@ on_mesh_shed(void *arg)
 
 /* ---- drain ---- */
 
-/* Draining may end, and the wake with it, before control has returned from asking for it. */
-enum { DRAIN_NOT_ASKED, DRAIN_COMING, DRAIN_NOW };
-
 static void
 worker_stop(struct worker *w)
 {
@@ -135,8 +132,10 @@ worker_stop(struct worker *w)
     w->stopped = true;
     gs_loop_disarm(w->loop, &w->drain_timer);
     gs_loop_disarm(w->loop, &w->sample_timer);
+    pthread_mutex_lock(&w->wake_lock);
     gs_wake_close(w->wake);
     w->wake = NULL;
+    pthread_mutex_unlock(&w->wake_lock);
     if (!w->opts->shared)
         gs_loop_stop(w->loop);
     proxy_worker_stopped(w->proxy);
@@ -159,10 +158,8 @@ worker_conn_closed(struct worker *w)
 }
 
 static void
-on_drain_timer(struct gs_timer *t)
+cut(struct worker *w)
 {
-    struct worker *w = GS_CONTAINER(t, struct worker, drain_timer);
-
     LOG_WARN("drain.cut", "worker=%u connections=%" PRIu64, w->index,
              atomic_load(&w->counters.connections_open));
     GS_LIST_EACH_SAFE(n, &w->conns)
@@ -171,6 +168,12 @@ on_drain_timer(struct gs_timer *t)
         server_conn_abort(n);
     mesh_in_abort(w->mesh_in);
     mesh_out_abort(w->mesh_out);
+}
+
+static void
+on_drain_timer(struct gs_timer *t)
+{
+    cut(GS_CONTAINER(t, struct worker, drain_timer));
 }
 
 /* Until the policy of the mesh is known here, whoever calls waits in the backlog, but not for ever:
@@ -215,6 +218,8 @@ close_doors(struct worker *w)
 static void
 drain_start(struct worker *w)
 {
+    uint64_t drain_ms = w->root->timeouts.drain_ms;
+
     if (w->draining)
         return;
     w->draining = true;
@@ -227,16 +232,49 @@ drain_start(struct worker *w)
         server_conn_drain(n);
     GS_LIST_EACH_SAFE(n, &w->stream_conns)
         server_conn_drain(n);
-    gs_loop_arm(w->loop, &w->drain_timer, w->opts->drain_ms ? w->opts->drain_ms : 1);
+    gs_loop_arm(w->loop, &w->drain_timer, drain_ms > 0 ? drain_ms : 1);
     worker_conn_closed(w);
+}
+
+/* It may be about to stop, which ends its wake. */
+static void
+wake_if_there(struct worker *w)
+{
+    pthread_mutex_lock(&w->wake_lock);
+    if (w->wake)
+        gs_wake_send(w->wake);
+    pthread_mutex_unlock(&w->wake_lock);
 }
 
 void
 worker_drain(struct worker *w)
 {
-    atomic_store(&w->drain_asked, DRAIN_COMING);
-    gs_wake_send(w->wake);
-    atomic_store(&w->drain_asked, DRAIN_NOW); /* w->wake is the worker's from here on */
+    atomic_store(&w->drain_asked, true);
+    wake_if_there(w);
+}
+
+void
+worker_cut(struct worker *w)
+{
+    atomic_store(&w->cut_asked, true);
+    wake_if_there(w);
+}
+
+/* Some of what a root holds is written where connections look for it. */
+static void
+adopt(struct worker *w)
+{
+    const struct snapshot_timeouts *t;
+
+    w->root = snapshot_adopt(w->opts->hub, w->index);
+    t = &w->root->timeouts;
+    for (uint32_t i = 0; i < w->opts->caller_count; i++) {
+        struct http_server_options *o = &w->doors[i].opts;
+
+        o->head_ms = t->head_ms;
+        o->idle_ms = t->idle_ms;
+        o->body_idle_ms = t->body_idle_ms;
+    }
 }
 
 static void
@@ -246,7 +284,7 @@ on_wake(void *arg)
 
     if (w->stopped)
         return;
-    w->root = snapshot_adopt(w->opts->hub, w->index);
+    adopt(w);
     mesh_in_take(w->mesh_in);
     if (proxy_has_cuts(w->proxy)) {
         mesh_out_cut(w->mesh_out);
@@ -254,14 +292,10 @@ on_wake(void *arg)
     }
     if (gs_timer_armed(&w->hold_timer) && proxy_standing_now(w->proxy) == PROXY_OPEN)
         take_callers(w);
-    switch (atomic_load(&w->drain_asked)) {
-    case DRAIN_COMING: /* control still holds our wake: once more around the loop */
-        gs_wake_send(w->wake);
-        break;
-    case DRAIN_NOW:
+    if (atomic_load(&w->drain_asked))
         drain_start(w);
-        break;
-    }
+    if (w->draining && !w->stopped && atomic_load(&w->cut_asked))
+        cut(w);
 }
 
 /* ---- the handler of client connections ---- */
@@ -308,12 +342,9 @@ open_doors(struct worker *w, const int *fds)
         d->handler = (struct http_handler){ outbound_begin, on_refused, on_conn_closed };
         d->worker = w;
         d->caller = i;
-        d->opts = (struct http_server_options){ .handler = &d->handler,
-                                                .pool = w->h1,
-                                                .head_ms = o->head_ms,
-                                                .idle_ms = o->idle_ms,
-                                                .body_idle_ms = o->body_idle_ms,
-                                                .via = "gossamer" };
+        d->opts = (struct http_server_options){
+            .handler = &d->handler, .pool = w->h1, .drain_idle_ms = DRAIN_IDLE_MS, .via = "gossamer"
+        };
         d->fd = fds[i];
     }
     if (proxy_standing_now(w->proxy) == PROXY_CLOSED)
@@ -344,13 +375,14 @@ worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index,
     w->mesh_in = mesh_in_new(w);
     w->endpoints = gs_calloc(SLOTS_MAX, sizeof(*w->endpoints));
     w->services = gs_calloc(SERVICES_MAX, sizeof(struct service_state *));
+    pthread_mutex_init(&w->wake_lock, NULL);
     w->wake = gs_wake_new(w->loop, on_wake, w);
     gs_timer_init(&w->drain_timer, on_drain_timer);
     gs_timer_init(&w->sample_timer, on_sample);
     gs_timer_init(&w->hold_timer, on_hold_timer);
-    w->root = snapshot_adopt(o->hub, index);
     w->mesh_calls = mesh_calls_new(w, fds->answers, fds->asks);
     open_doors(w, fds->callers);
+    adopt(w);
     if (fds->mesh >= 0)
         w->mesh_listener = gs_listener_new(
             w->loop, fds->mesh, &(struct gs_listener_events){ on_mesh_accepted, on_mesh_shed, w });
@@ -385,5 +417,6 @@ worker_free(struct worker *w)
     gs_free(w->endpoints);
     gs_free(w->services);
     gs_free(w->doors);
+    pthread_mutex_destroy(&w->wake_lock);
     gs_free(w);
 }

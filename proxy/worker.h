@@ -1,6 +1,8 @@
 /* worker.h - what the files of the data path share: one worker and what hangs on it. */
 #pragma once
 
+#include <pthread.h>
+
 #include <gossamer/h1.h>
 #include <gossamer/http.h>
 #include <gossamer/listener.h>
@@ -95,7 +97,8 @@ struct worker {
     struct gs_timer hold_timer; /* armed while callers wait for the policy of the mesh */
     struct gs_timer sample_timer;
     bool draining, stopped;
-    _Atomic uint32_t drain_asked; /* enum in worker.c */
+    pthread_mutex_t wake_lock; /* control wakes it while it may be stopping by itself */
+    _Atomic bool drain_asked, cut_asked;
     struct worker_counters counters;
 };
 
@@ -121,6 +124,7 @@ struct worker *worker_new(struct proxy *p, const struct proxy_options *o, uint32
                           const struct worker_fds *fds);
 void worker_run(struct worker *w);   /* until stopped; not with a shared loop */
 void worker_drain(struct worker *w); /* any thread */
+void worker_cut(struct worker *w);   /* any thread: what has not finished when it drains is cut */
 void worker_free(struct worker *w);
 struct endpoint_state *worker_endpoint(struct worker *w, const struct endpoint *e);
 struct service_state *worker_service(struct worker *w, uint32_t id);

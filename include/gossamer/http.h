@@ -41,7 +41,8 @@ struct http_server_options {
     struct http_handler *handler;
     struct h1_pool *pool;
     uint64_t head_ms, idle_ms, body_idle_ms; /* 0: none */
-    const char *via;                         /* name in Proxy-Status: "gossamer" */
+    uint64_t drain_idle_ms; /* an idle one stays so long in a drain: a request may be on its way */
+    const char *via;        /* name in Proxy-Status: "gossamer" */
     const char *refused_outcome; /* told between nodes of what never became a request; or NULL */
     bool client_drains;          /* idle connections are left to the client: it is told otherwise */
 };
@@ -54,7 +55,8 @@ struct server_conn *server_accept(struct gs_loop *loop, int fd,
 /* The same on a stream that is there already; its events come here from now on. */
 struct server_conn *server_serve(struct stream *s, const struct http_server_options *opts,
                                  struct gs_list *conns);
-void server_conn_drain(struct gs_list *link); /* close when idle, say so in the next answer */
+/* Close when idle, or after the next answer, which says so. */
+void server_conn_drain(struct gs_list *link);
 void server_conn_abort(struct gs_list *link);
 
 struct own_answer {

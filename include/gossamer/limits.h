@@ -16,6 +16,7 @@
 #define STREAM_JOIN_BYTES 4096        /* writes up to this size wait for the end of the event */
 #define ACCEPT_BATCH_MAX 32           /* accepted per event, so that others get their turn */
 #define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
+#define DRAIN_IDLE_MS 300             /* a busy client's next request is here by then */
 #define LINGER_MS 2000                /* how long unread input is drained after a refusal */
 #define LINGER_BYTES (1u << 20)       /* and how much of it */
 #define STREAM_DEAD_MS 16000          /* a silent peer's host is gone; gossip tells it in 8 s */
@@ -74,6 +75,7 @@
 #define MESHCALL_BYTES_MAX (1u << 20) /* of an answer of another node */
 #define MESHCALL_GRACE_MS 300         /* for the way there and back, of an answer that may wait */
 #define CONFIRM_RETRY_MS 200          /* a member that could not be asked may be restarting */
+#define ANNOUNCE_MS 2000              /* for members to route by what became of our services */
 #define CONFIRMS_MAX 256              /* of other nodes, that wait here at a time */
 
 /* ---- snapshot ---- */

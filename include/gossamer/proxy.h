@@ -10,7 +10,9 @@ struct proxy;
 
 /* In whose name requests are sent to other nodes while nobody has a certificate. */
 struct proxy_caller {
-    const char *name;        /* NS/NAME or node/NAME */
+    /* NS/NAME or node/NAME. May be replaced at any time: new streams say the new one. Every text
+     * outlives the proxy. */
+    const char *_Atomic name;
     struct gs_addr outbound; /* who calls here is this caller */
 };
 
@@ -29,10 +31,9 @@ struct proxy_options {
      * (mux.h). One per worker, which asks there what other nodes ask this one; and one more, where
      * it is asked what other nodes are to be asked (`:authority ID+ADDRESS`). NULL: none. */
     const int *doors;
-    uint32_t workers;       /* 1..WORKERS_MAX */
-    struct gs_loop *shared; /* run on this loop, no threads (--threads 1); else NULL */
-    struct snapshot_hub *hub;
-    uint64_t connect_ms, head_ms, body_idle_ms, response_ms, drain_ms, idle_ms; /* 0: none */
+    uint32_t workers;         /* 1..WORKERS_MAX */
+    struct gs_loop *shared;   /* run on this loop, no threads (--threads 1); else NULL */
+    struct snapshot_hub *hub; /* timeouts are in its roots */
     const char *node;
     struct gs_id id; /* of the node, told to others with each connection */
     uint64_t seed;
@@ -41,8 +42,11 @@ struct proxy_options {
 /* Bind and start. Refuses with a sentence in *why (a port in use names the process if it can). */
 gs_err proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *why)
     GS_MUST_CHECK;
-/* Stop accepting, let exchanges finish (at most drain_ms), then call done on `loop`'s thread. */
+/* Stop accepting, let exchanges finish (at most timeouts.drain), then call done on `loop`'s
+ * thread. */
 void proxy_drain(struct proxy *p, struct gs_loop *loop, void (*done)(void *arg), void *arg);
+/* While it drains: cut what has not finished. From the loop that asked for the drain. */
+void proxy_cut(struct proxy *p);
 void proxy_free(struct proxy *p); /* after done; joins the threads */
 
 /* The addresses bound (for port 0). */

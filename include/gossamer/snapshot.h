@@ -133,6 +133,10 @@ struct service { /* one (namespace, name, port) */
 
 struct names; /* host text -> service id */
 
+struct snapshot_timeouts { /* of the node's configuration; 0: none */
+    uint64_t connect_ms, head_ms, body_idle_ms, response_ms, idle_ms, drain_ms;
+};
+
 struct snapshot_pin {
     _Atomic uint64_t count; /* written by its worker alone */
 } __attribute__((aligned(64)));
@@ -143,6 +147,7 @@ struct snapshot {
     const struct service *const *services; /* by id; NULL where none */
     uint32_t service_count;
     struct slots *slots;
+    struct snapshot_timeouts timeouts;
     uint32_t workers;
     struct snapshot_pin pins[];
 };
@@ -189,6 +194,8 @@ void snapshot_hub_on_publish(struct snapshot_hub *h, void (*wake)(void *arg, uin
  * that no live root lists any more are freed by a later reap. Returns its seq. */
 uint64_t snapshot_publish(struct snapshot_hub *h, struct service_blob *const *blobs, uint32_t count,
                           struct names *names);
+/* Publish a root that differs from the present one in these; all later ones have them, too. */
+uint64_t snapshot_set_timeouts(struct snapshot_hub *h, const struct snapshot_timeouts *t);
 void snapshot_reap(struct snapshot_hub *h); /* free what nobody can see */
 const struct snapshot *snapshot_current(const struct snapshot_hub *h);
 uint64_t snapshot_adopted_by_all(const struct snapshot_hub *h); /* least seq of the workers */

@@ -32,6 +32,7 @@ struct snapshot_hub {
     struct gs_list roots;
     size_t live;
     struct shared_names *names; /* of the newest root */
+    struct snapshot_timeouts timeouts;
     uint64_t seq;
     uint32_t workers;
     void (*wake)(void *arg, uint32_t w);
@@ -175,6 +176,7 @@ root_new(struct snapshot_hub *h, struct service_blob *const *blobs, uint32_t cou
     s->services = (const struct service *const *)(void *)r->blobs;
     s->service_count = count;
     s->slots = h->slots;
+    s->timeouts = h->timeouts;
     s->workers = h->workers;
     s->seq = ++h->seq;
     r->snapshot = s;
@@ -201,6 +203,17 @@ snapshot_publish(struct snapshot_hub *h, struct service_blob *const *blobs, uint
     for (uint32_t w = 0; h->wake && w < h->workers; w++)
         h->wake(h->wake_arg, w);
     return r->snapshot->seq;
+}
+
+uint64_t
+snapshot_set_timeouts(struct snapshot_hub *h, const struct snapshot_timeouts *t)
+{
+    const struct root *newest;
+
+    GS_ASSERT(!gs_list_empty(&h->roots));
+    newest = GS_LIST_ENTRY(h->roots.prev, struct root, link);
+    h->timeouts = *t;
+    return snapshot_publish(h, newest->blobs, newest->snapshot->service_count, NULL);
 }
 
 uint64_t

@@ -453,13 +453,13 @@ start(int argc, char **argv)
                                .caller_count = 1,
                                .inbound = addr_of(argv[4]),
                                .workers = workers,
-                               .connect_ms = 1000,
-                               .head_ms = 10000,
-                               .body_idle_ms = 60000,
-                               .drain_ms = 5000,
-                               .idle_ms = 60000,
                                .node = argv[1],
                                .seed = gs_rng_seed_from_system() };
+    struct snapshot_timeouts timeouts = { .connect_ms = 1000,
+                                          .head_ms = 10000,
+                                          .body_idle_ms = 60000,
+                                          .drain_ms = 5000,
+                                          .idle_ms = 60000 };
     struct gs_why why = { "" };
 
     node.callers[0] = (struct proxy_caller){ argv[1], addr_of(argv[3]) };
@@ -467,6 +467,7 @@ start(int argc, char **argv)
         node.callers[o.caller_count++] = (struct proxy_caller){ argv[i], addr_of(argv[i + 1]) };
     node.slots = slots_new();
     node.hub = snapshot_hub_new(node.slots, workers);
+    (void)snapshot_set_timeouts(node.hub, &timeouts);
     o.hub = node.hub;
     if (proxy_start(&o, &node.proxy, &why) != GS_E_OK)
         fail(why.text);
