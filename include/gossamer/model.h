@@ -34,6 +34,7 @@ struct model_instance {
     struct gs_addr addr;
     const struct policy_pair *labels;
     size_t label_count;
+    bool leaving; /* on its way out: draining for everybody, this node included */
 };
 
 struct model_service {
@@ -49,6 +50,9 @@ struct model_service {
  * GS_E_INVALID: other nodes would not take it. */
 gs_err model_set_service(struct model *m, const struct model_service *s, struct gs_why *why)
     GS_MUST_CHECK;
+/* What model_set_service would say of it, but for SERVICES_MAX, without doing it. */
+gs_err model_check_service(struct model *m, const struct model_service *s, struct gs_why *why)
+    GS_MUST_CHECK;
 void model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port);
 /* What a check of this node found. TIER_PENDING: it was checked, and never was well.
  * GS_E_NOT_FOUND: no such instance (it was removed meanwhile). */
@@ -57,7 +61,8 @@ gs_err model_set_health(struct model *m, struct gs_slice ns, struct gs_slice nam
 
 /* While published is off, as at first, and while this node is closed, it publishes nothing. */
 void model_set_published(struct model *m, bool published);
-/* From now on everything is published as draining; what this node itself uses does not change. */
+/* From now on everything is published as draining, also what a former run of this node has left
+ * behind, and even if nothing was published yet; what this node itself uses does not change. */
 void model_set_draining(struct model *m);
 
 struct model_own { /* of kind MODEL_KIND_ENDPOINTS; borrowed until the next call */
@@ -126,6 +131,15 @@ void model_on_transaction(struct model *m, uint64_t id, const struct model_membe
  * configured.
  * returns   GS_E_OK, or GS_E_MALFORMED or GS_E_LIMIT with a reason that names record and owner */
 gs_err model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why *why);
+
+struct model_said { /* a record of another node that is in use; borrowed until the next change */
+    struct gs_slice ns, name;
+    uint16_t port;
+    uint64_t boot, seq; /* of its version */
+};
+/* for (const void *at = NULL; model_next_said(m, &owner, &at, &s);) - in no order. */
+bool model_next_said(const struct model *m, const struct gs_id *owner, const void **at,
+                     struct model_said *out);
 
 struct model_flushed {
     uint64_t seq;       /* of the published root, 0 if nothing was published */

@@ -44,6 +44,7 @@ struct catalog_instance {
     bool held;               /* traffic spoke against a worse tier */
     bool checked;            /* own ones: a check has ended, one way or the other */
     bool passed;             /* own ones: well, so it may be published */
+    bool leaving;            /* own ones: draining, whatever its checks say */
 };
 
 struct catalog_offer {
@@ -52,6 +53,7 @@ struct catalog_offer {
     struct catalog_service *service;
     struct gs_slice protocol;
     uint64_t content[2]; /* hash of what its owner says */
+    uint64_t boot, seq;  /* of the record that says it; 0, 0: it is this node's */
     size_t count;
     struct catalog_instance instances[]; /* labels and texts are behind them */
 };
@@ -76,8 +78,9 @@ struct catalog_service { /* one (namespace, name, port) */
 struct own_record { /* what was handed out for publishing */
     struct gs_slice key;
     uint64_t content[2];
-    bool known; /* content is what was handed out; else only that there is a record */
-    bool there; /* as far as we know, others see it */
+    bool known;  /* content is what was handed out; else only that there is a record */
+    bool there;  /* as far as we know, others see it */
+    bool former; /* what others see was said by a former run, and nothing was instead since */
 };
 
 struct own {
@@ -147,8 +150,9 @@ void owners_tick(struct catalog *c, uint64_t now_ms);
 
 struct catalog_offer *offers_find(const struct catalog_service *s, const struct catalog_owner *o);
 /* What is known of instances that stay is kept. `e` is copied; value is its encoding. */
-void offers_put(struct catalog *c, struct catalog_owner *o, struct catalog_service *s,
-                const struct endpoints *e, struct gs_slice value);
+struct catalog_offer *offers_put(struct catalog *c, struct catalog_owner *o,
+                                 struct catalog_service *s, const struct endpoints *e,
+                                 struct gs_slice value);
 /* The service goes with its last offer. */
 void offers_remove(struct catalog *c, struct catalog_offer *offer);
 gs_err offers_on_record(struct catalog *c, const struct model_record *r, struct gs_why *why);
@@ -163,6 +167,7 @@ struct gs_slice offers_protocol(const struct catalog_service *s,
 /* own.c: what this node has, and what it publishes of it */
 
 gs_err own_put(struct catalog *c, const struct model_service *s, struct gs_why *why);
+gs_err own_check(struct catalog *c, const struct model_service *s, struct gs_why *why);
 void own_remove(struct catalog *c, const struct endpoints_key *k);
 gs_err own_set_health(struct catalog *c, const struct endpoints_key *k, const struct gs_addr *addr,
                       enum endpoint_tier tier);

@@ -43,6 +43,12 @@ model_set_service(struct model *m, const struct model_service *s, struct gs_why 
     return own_put(&m->catalog, s, why);
 }
 
+gs_err
+model_check_service(struct model *m, const struct model_service *s, struct gs_why *why)
+{
+    return own_check(&m->catalog, s, why);
+}
+
 void
 model_remove_service(struct model *m, struct gs_slice ns, struct gs_slice name, uint16_t port)
 {
@@ -94,6 +100,29 @@ model_on_endpoints(struct model *m, const struct model_record *r, struct gs_why 
         return offers_on_record(&m->catalog, r, why);
     own_heard(&m->catalog, r);
     return GS_E_OK;
+}
+
+bool
+model_next_said(const struct model *m, const struct gs_id *owner, const void **at,
+                struct model_said *out)
+{
+    const struct catalog_owner *o = owners_find(&m->catalog, owner);
+    const struct gs_list *next = *at;
+    const struct catalog_offer *offer;
+
+    if (!o)
+        return false;
+    next = next ? next->next : o->offers.next;
+    if (next == &o->offers)
+        return false;
+    offer = GS_LIST_ENTRY((struct gs_list *)(uintptr_t)next, struct catalog_offer, link);
+    *at = next;
+    *out = (struct model_said){ .ns = offer->service->ns,
+                                .name = offer->service->name,
+                                .port = offer->service->port,
+                                .boot = offer->boot,
+                                .seq = offer->seq };
+    return true;
 }
 
 gs_err

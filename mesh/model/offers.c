@@ -146,7 +146,7 @@ insert(struct catalog_service *s, struct catalog_offer *offer)
     s->offer_count++;
 }
 
-void
+struct catalog_offer *
 offers_put(struct catalog *c, struct catalog_owner *o, struct catalog_service *s,
            const struct endpoints *e, struct gs_slice value)
 {
@@ -168,6 +168,7 @@ offers_put(struct catalog *c, struct catalog_owner *o, struct catalog_service *s
     gs_list_push_back(&o->offers, &made->link);
     GS_ASSERT(offers_find(s, o) == made);
     catalog_mark(c, s);
+    return made;
 }
 
 void
@@ -207,10 +208,15 @@ use_record(struct catalog *c, const struct model_record *r, const struct endpoin
         e = GS_E_MALFORMED;
     if (e == GS_E_OK) {
         s = catalog_get(c, k);
-        if (s)
-            offers_put(c, owners_get(c, &r->version.writer), s, &content, r->value);
-        else
+        if (s) {
+            struct catalog_offer *made =
+                offers_put(c, owners_get(c, &r->version.writer), s, &content, r->value);
+
+            made->boot = r->version.generation;
+            made->seq = r->version.hlc;
+        } else {
             e = gs_refuse(why, GS_E_LIMIT, "there are %d services already", SERVICES_MAX);
+        }
     }
     gs_arena_fini(&arena);
     return e;
@@ -313,7 +319,7 @@ target_of(const struct catalog_offer *offer, const struct catalog_instance *i)
     const struct catalog_owner *o = offer->owner;
 
     if (o->self)
-        return (struct target){ i->said, true, false };
+        return (struct target){ i->leaving ? TIER_DRAINING : i->said, true, false };
     if (o->state == MODEL_NODE_GONE)
         return (struct target){ TIER_LOST, false, false };
     if (o->withdrawn)

@@ -36,7 +36,7 @@ own_set_published(struct own *w, bool published)
 void
 own_set_draining(struct own *w)
 {
-    w->draining = true;
+    w->draining = w->published = true;
     touch(w);
 }
 
@@ -143,6 +143,43 @@ check(const struct endpoints_key *k, const struct endpoints *e, struct gs_buf *s
     return failed;
 }
 
+/* Its content in `arena`. */
+static gs_err
+prepare(struct catalog *c, const struct model_service *from, struct gs_arena *arena,
+        struct endpoints *e, struct gs_why *why)
+{
+    struct endpoints_key k = { from->ns, from->name, from->port };
+
+    if (from->instance_count > SERVICE_ENDPOINTS_MAX)
+        return gs_refuse(why, GS_E_LIMIT, "service %.*s has %zu instances, at most %d are allowed",
+                         GS_SLICE_FMT(from->name), from->instance_count, SERVICE_ENDPOINTS_MAX);
+    fill(from, arena, e);
+    return check(&k, e, &c->own.value, why);
+}
+
+gs_err
+own_check(struct catalog *c, const struct model_service *from, struct gs_why *why)
+{
+    struct endpoints e = { .count = 0 };
+    struct gs_arena arena;
+    gs_err failed;
+
+    gs_arena_init(&arena, NULL, 0, 4096);
+    failed = prepare(c, from, &arena, &e, why);
+    gs_arena_fini(&arena);
+    return failed;
+}
+
+static bool
+leaves(const struct model_service *from, const struct gs_addr *addr)
+{
+    for (size_t i = 0; i < from->instance_count; i++) {
+        if (gs_addr_eq(&from->instances[i].addr, addr))
+            return from->instances[i].leaving;
+    }
+    GS_UNREACHABLE("an instance of nowhere");
+}
+
 gs_err
 own_put(struct catalog *c, const struct model_service *from, struct gs_why *why)
 {
@@ -150,21 +187,20 @@ own_put(struct catalog *c, const struct model_service *from, struct gs_why *why)
     struct endpoints e = { .count = 0 };
     struct catalog_service *s = NULL;
     char key[ENDPOINTS_KEY_TEXT];
+    struct catalog_offer *made;
     struct gs_arena arena;
     gs_err failed;
 
-    if (from->instance_count > SERVICE_ENDPOINTS_MAX)
-        return gs_refuse(why, GS_E_LIMIT, "service %.*s has %zu instances, at most %d are allowed",
-                         GS_SLICE_FMT(from->name), from->instance_count, SERVICE_ENDPOINTS_MAX);
     gs_arena_init(&arena, NULL, 0, 4096);
-    fill(from, &arena, &e);
-    failed = check(&k, &e, &c->own.value, why);
+    failed = prepare(c, from, &arena, &e, why);
     if (failed == GS_E_OK && !(s = catalog_get(c, &k)))
         failed = gs_refuse(why, GS_E_LIMIT, "there are %d services already", SERVICES_MAX);
     if (failed == GS_E_OK) {
         for (size_t i = 0; i < e.count; i++)
             e.instances[i].tier = TIER_PENDING; /* until a check has passed */
-        offers_put(c, c->self, s, &e, gs_buf_slice(&c->own.value));
+        made = offers_put(c, c->self, s, &e, gs_buf_slice(&c->own.value));
+        for (size_t i = 0; i < made->count; i++)
+            made->instances[i].leaving = leaves(from, &made->instances[i].addr);
         (void)get(&c->own, gs_slice_str(endpoints_key_text(&k, key)));
         touch(&c->own);
     }
@@ -227,7 +263,7 @@ own_heard(struct catalog *c, const struct model_record *r)
     mine = get(&c->own, r->key);
     if (mine->there)
         return;
-    mine->there = true;
+    mine->there = mine->former = true;
     mine->known = false;
     touch(&c->own);
 }
@@ -246,21 +282,31 @@ say_instance(const struct catalog_instance *from, enum endpoint_tier tier, struc
     }
 }
 
+/* Is it said of, and as what? While draining, what a former run has said of instances that nobody
+ * has checked since is replaced, too. */
+static bool
+tier_to_say(const struct own *w, const struct own_record *r, const struct catalog_instance *i,
+            enum endpoint_tier *tier)
+{
+    bool published = i->passed && i->said != TIER_PENDING;
+
+    *tier = w->draining || i->leaving ? TIER_DRAINING : i->said;
+    return published || (w->draining && r->former && !i->checked);
+}
+
 /* The value into w->value. False if there is nothing to tell. */
 static bool
-say(struct own *w, const struct catalog_offer *offer)
+say(struct own *w, const struct own_record *r, const struct catalog_offer *offer)
 {
     struct endpoints e = { .protocol = offer->protocol };
+    enum endpoint_tier tier;
     struct gs_arena arena;
 
     gs_arena_init(&arena, NULL, 0, 4096);
     e.instances = gs_arena_zalloc(&arena, (offer->count + 1) * sizeof(*e.instances));
     for (size_t i = 0; i < offer->count; i++) {
-        const struct catalog_instance *from = &offer->instances[i];
-
-        if (from->passed && from->said != TIER_PENDING)
-            say_instance(from, w->draining ? TIER_DRAINING : from->said, &arena,
-                         &e.instances[e.count++]);
+        if (tier_to_say(w, r, &offer->instances[i], &tier))
+            say_instance(&offer->instances[i], tier, &arena, &e.instances[e.count++]);
     }
     gs_buf_clear(&w->value);
     if (e.count > 0)
@@ -272,13 +318,15 @@ say(struct own *w, const struct catalog_offer *offer)
 /* A record of a former run stands until every instance has been checked: withdrawing it for the
  * moment that takes would be felt in the whole mesh. */
 static bool
-awaits_checks(const struct own_record *r, const struct catalog_offer *offer)
+awaits_checks(const struct own *w, const struct own_record *r, const struct catalog_offer *offer)
 {
-    bool checked = true;
-
-    for (size_t i = 0; i < offer->count; i++)
-        checked = checked && offer->instances[i].checked;
-    return r->there && !r->known && !checked;
+    if (w->draining || !r->former)
+        return false;
+    for (size_t i = 0; i < offer->count; i++) {
+        if (!offer->instances[i].checked)
+            return true;
+    }
+    return false;
 }
 
 /* Is it news to others? */
@@ -322,11 +370,12 @@ own_next(struct catalog *c, struct model_own *out)
 
         if (endpoints_key_parse(r->key, &k, NULL) == GS_E_OK)
             offer = find(c, &k);
-        if (offer && awaits_checks(r, offer)) {
+        if (offer && awaits_checks(w, r, offer)) {
             w->at++;
             continue;
         }
-        if (offer && say(w, offer)) {
+        r->former = r->former && w->draining;
+        if (offer && say(w, r, offer)) {
             if (note_content(r, gs_buf_slice(&w->value)))
                 return hand_out(w, r, out);
         } else if (r->there) {

@@ -67,9 +67,10 @@ world_teardown(void **state)
     return 0;
 }
 
+/* The one of number `leaving` is on its way out. */
 static inline void
-set_service(struct world *w, const char *ns, const char *name, uint16_t port,
-            const char *const *versions, size_t count)
+set_service_leaving(struct world *w, const char *ns, const char *name, uint16_t port,
+                    const char *const *versions, size_t count, size_t leaving)
 {
     struct model_instance instances[8] = { { .label_count = 0 } };
     struct policy_pair labels[8];
@@ -89,8 +90,17 @@ set_service(struct world *w, const char *ns, const char *name, uint16_t port,
             (struct policy_pair){ .name = GS_SLICE("version"), .value = gs_slice_str(versions[i]) };
         instances[i].labels = &labels[i];
         instances[i].label_count = 1;
+        instances[i].leaving = i == leaving;
     }
+    assert_int_equal(model_check_service(w->model, &s, NULL), GS_E_OK);
     assert_int_equal(model_set_service(w->model, &s, NULL), GS_E_OK);
+}
+
+static inline void
+set_service(struct world *w, const char *ns, const char *name, uint16_t port,
+            const char *const *versions, size_t count)
+{
+    set_service_leaving(w, ns, name, port, versions, count, SIZE_MAX);
 }
 
 static inline void

@@ -440,6 +440,52 @@ any_order_of_news_keeps_the_catalog_whole(void **state)
     }
 }
 
+/* Which version of each record of a node is in use here: what a confirmation looks at. */
+static void
+what_a_node_said_is_known_by_version(void **state)
+{
+    struct world *w = *state;
+    struct gs_id first = node_id(1), second = node_id(2), third = node_id(3);
+    struct model_said s;
+    struct model_record r;
+    struct gs_buf value;
+    uint64_t seqs = 0;
+
+    encode_said("http", &(struct said){ "127.0.0.1:9001", TIER_HEALTHY, "v1" }, 1, &value);
+    for (unsigned i = 0; i < 3; i++) {
+        char key[32];
+
+        (void)snprintf(key, sizeof(key), "default/s%u:80", i);
+        r = record_of(1, key, gs_buf_slice(&value));
+        r.version.generation = 70;
+        r.version.hlc = UINT64_C(1) << i;
+        assert_int_equal(model_on_endpoints(w->model, &r, NULL), GS_E_OK);
+    }
+    put_one(w, 2, "default/s0:80", TIER_HEALTHY);
+    for (const void *at = NULL; model_next_said(w->model, &first, &at, &s);) {
+        assert_int_equal(s.boot, 70);
+        assert_int_equal(s.port, 80);
+        assert_true(gs_slice_eq(s.ns, GS_SLICE("default")));
+        assert_int_equal(seqs & s.seq, 0);
+        seqs |= s.seq;
+    }
+    assert_int_equal(seqs, 7);
+    r.version.hlc = 8; /* the last one again */
+    assert_int_equal(model_on_endpoints(w->model, &r, NULL), GS_E_OK);
+    withdraw(w, 1, "default/s0:80");
+    seqs = 0;
+    for (const void *at = NULL; model_next_said(w->model, &first, &at, &s);)
+        seqs |= s.seq;
+    assert_int_equal(seqs, 2 | 8);
+    seqs = 0;
+    for (const void *at = NULL; model_next_said(w->model, &second, &at, &s);)
+        seqs += s.seq;
+    assert_int_equal(seqs, 1);
+    for (const void *at = NULL; model_next_said(w->model, &third, &at, &s);)
+        fail();
+    gs_buf_fini(&value);
+}
+
 int
 main(void)
 {
@@ -456,6 +502,7 @@ main(void)
         TEST(most_nodes_decide_the_protocol),
         TEST(lists_show_the_whole_mesh),
         TEST(any_order_of_news_keeps_the_catalog_whole),
+        TEST(what_a_node_said_is_known_by_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

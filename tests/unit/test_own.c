@@ -147,6 +147,64 @@ draining_is_told_and_changes_nothing_here(void **state)
     assert_int_equal(find_service(w, "web", 80)->endpoints[0].tier, TIER_HEALTHY);
 }
 
+/* Given  a node that never published anything, and a record of its former run
+ * When   it is told to stop
+ * Then   what the record may say is draining, whether it was checked yet or not; nothing else */
+static void
+a_closed_node_drains_what_its_former_run_left(void **state)
+{
+    struct world *w = *state;
+    struct model_record r = record_of(1, "default/web:80", GS_SLICE("\x80"));
+
+    r.version.writer = (struct gs_id){ { 0xa1 } };
+    assert_int_equal(model_on_endpoints(w->model, &r, NULL), GS_E_OK);
+    set_service(w, "default", "web", 80, two, 2);
+    set_service(w, "default", "api", 80, two, 1);
+    set_health(w, "default", "web", 80, 0, TIER_HEALTHY);
+    expect_nothing(w);
+    model_set_draining(w->model);
+    expect(w, "default/web:80", "9001:2 9002:2");
+    expect_nothing(w);
+    set_health(w, "default", "web", 80, 0, TIER_UNHEALTHY);
+    expect_nothing(w);
+    set_health(w, "default", "web", 80, 1, TIER_PENDING); /* it never was well */
+    expect(w, "default/web:80", "9001:2");
+    model_set_published(w->model, false);
+    set_health(w, "default", "api", 80, 0, TIER_HEALTHY);
+    expect_nothing(w);
+}
+
+/* Given  a service of two instances, both published
+ * When   one is on its way out, and then gone
+ * Then   everybody is told so, this node included; its health is no news any more */
+static void
+one_that_leaves_is_draining_for_all(void **state)
+{
+    struct world *w = *state;
+
+    model_set_published(w->model, true);
+    set_service(w, "default", "web", 80, two, 2);
+    set_health(w, "default", "web", 80, 0, TIER_HEALTHY);
+    set_health(w, "default", "web", 80, 1, TIER_HEALTHY);
+    expect(w, "default/web:80", "9001:0 9002:0");
+    set_service_leaving(w, "default", "web", 80, two, 2, 1);
+    expect(w, "default/web:80", "9001:0 9002:2");
+    expect_nothing(w);
+    (void)flush(w, 1000);
+    assert_int_equal(find_service(w, "web", 80)->endpoints[0].tier, TIER_HEALTHY);
+    assert_int_equal(find_service(w, "web", 80)->endpoints[1].tier, TIER_DRAINING);
+    assert_int_equal(find_service(w, "web", 80)->subsets[SUBSET_ALL].count, 1);
+    set_health(w, "default", "web", 80, 1, TIER_UNHEALTHY);
+    expect_nothing(w);
+    set_service(w, "default", "web", 80, two, 2); /* it stays after all */
+    expect(w, "default/web:80", "9001:0 9002:1");
+    set_service_leaving(w, "default", "web", 80, two, 2, 1);
+    expect(w, "default/web:80", "9001:0 9002:2");
+    set_service(w, "default", "web", 80, two, 1);
+    expect(w, "default/web:80", "9001:0");
+    expect_nothing(w);
+}
+
 /* Records of a former run come back from the disk. */
 static void
 what_a_former_run_left_behind_is_withdrawn(void **state)
@@ -333,6 +391,8 @@ main(void)
         TEST(what_goes_is_withdrawn_once),
         TEST(who_stays_is_not_checked_anew),
         TEST(draining_is_told_and_changes_nothing_here),
+        TEST(a_closed_node_drains_what_its_former_run_left),
+        TEST(one_that_leaves_is_draining_for_all),
         TEST(what_a_former_run_left_behind_is_withdrawn),
         TEST(a_restart_is_not_felt),
         TEST(a_restart_with_nothing_that_is_well_withdraws),
