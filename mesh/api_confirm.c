@@ -1,6 +1,6 @@
 /* api_confirm.c - "do your workers run these versions?", asked by the node that wrote them.
  *
- *     GET /api/v1/confirm?wait=MS&list=...     {"state": STATE, "why": ...}
+ *     GET /api/v1/confirm?wait=MS[&owner=ID]&list=...     {"state": STATE, "why": ...}
  *
  *   active    all workers run them, or later ones      pending   so many as can; the others wait
  *   rejected  one cannot be used here                     here as they do where they were written
@@ -14,6 +14,7 @@
 #include "mesh/admin.h"
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
+#include "mesh/model/endpoints.h"
 #include "mesh/node.h"
 
 #define WAIT_MS_MAX 600000
@@ -27,6 +28,8 @@ struct waiting {
     struct gs_timer deadline;
     struct node_commit commit;
     enum wait_state state;
+    bool owned; /* records of a node, not objects of operators */
+    struct gs_id owner;
     struct confirm_item items[APPLY_OBJECTS_MAX];
     size_t count;
     /* of one look at the model */
@@ -124,20 +127,46 @@ start_look(struct waiting *w)
         w->met[i] = w->items[i].flags & CONFIRM_DELETED;
 }
 
+/* What its owner says of itself. What is left out here is not routed by, and not met. */
+static void
+look_at_owned(struct waiting *w)
+{
+    char text[ENDPOINTS_KEY_TEXT];
+    struct model_said s;
+
+    for (const void *at = NULL; model_next_said(w->node->model, &w->owner, &at, &s);) {
+        struct endpoints_key k = { s.ns, s.name, s.port };
+        struct gs_version v = { .generation = s.boot, .hlc = s.seq, .writer = w->owner };
+        uint64_t key = confirm_key(gs_slice_str(endpoints_key_text(&k, text)));
+
+        for (size_t i = find_item(w, key); i < w->count && w->items[i].key == key; i++)
+            w->met[i] = confirm_item_met(&w->items[i], &v);
+    }
+}
+
 /* One walk for all who wait: the hashes of all keys cost more than the rest. */
 static void
 look(struct node *n)
 {
     struct model_standing s;
+    bool objects = false;
 
-    GS_LIST_EACH(l, &n->confirms)
-        start_look(GS_LIST_ENTRY(l, struct waiting, link));
-    for (size_t at = 0; model_next_standing(n->model, &at, &s);) {
+    GS_LIST_EACH(l, &n->confirms) {
+        struct waiting *w = GS_LIST_ENTRY(l, struct waiting, link);
+
+        start_look(w);
+        objects = objects || !w->owned;
+        if (w->owned)
+            look_at_owned(w);
+    }
+    for (size_t at = 0; objects && model_next_standing(n->model, &at, &s);) {
         uint64_t key = confirm_key(s.key);
 
         GS_LIST_EACH(l, &n->confirms) {
             struct waiting *w = GS_LIST_ENTRY(l, struct waiting, link);
 
+            if (w->owned)
+                continue;
             for (size_t i = find_item(w, key); i < w->count && w->items[i].key == key; i++)
                 judge(w, i, &s);
         }
@@ -223,10 +252,22 @@ on_deadline(struct gs_timer *t)
 
 /* ---- the request ---- */
 
+/* False: a word of it is none of ours. */
+static bool
+read_request(const struct admin_request *r, struct waiting *w, uint64_t *wait_ms)
+{
+    struct gs_slice list, wait, owner;
+
+    w->owned = admin_query(r, "owner", &owner);
+    return admin_query(r, "list", &list) && admin_query(r, "wait", &wait) &&
+           gs_slice_to_u64(wait, wait_ms) && *wait_ms <= WAIT_MS_MAX &&
+           (!w->owned || gs_id_parse(&w->owner, owner) == GS_E_OK) &&
+           confirm_list_read(list, w->items, &w->count) == GS_E_OK;
+}
+
 void
 api_confirm(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
-    struct gs_slice list, wait;
     struct waiting *w;
     uint64_t wait_ms;
 
@@ -236,11 +277,10 @@ api_confirm(struct node *n, struct admin_call *c, const struct admin_request *r)
         return;
     }
     w = gs_zalloc(sizeof(*w));
-    if (!admin_query(r, "list", &list) || !admin_query(r, "wait", &wait) ||
-        !gs_slice_to_u64(wait, &wait_ms) || wait_ms > WAIT_MS_MAX ||
-        confirm_list_read(list, w->items, &w->count) != GS_E_OK) {
+    if (!read_request(r, w, &wait_ms)) {
         gs_free(w);
-        admin_error(c, 400, "GS0400", NULL, "wait= is milliseconds, and list= what to confirm");
+        admin_error(c, 400, "GS0400", NULL,
+                    "wait= is milliseconds, list= what to confirm, and owner= whose it is");
         return;
     }
     w->node = n;

@@ -125,8 +125,7 @@ on_answered(struct meshcall *call)
         return;
     }
     (void)snprintf(m->why, sizeof(m->why), "%s", call->why);
-    if (c->node->loop->now_ms + CONFIRM_RETRY_MS < c->until_ms &&
-        !gs_fsm_is(&c->node->phase, NODE_DRAINING))
+    if (c->node->loop->now_ms + CONFIRM_RETRY_MS < c->until_ms && meshcalls_open(c->node->calls))
         gs_loop_arm(c->node->loop, &m->again, CONFIRM_RETRY_MS);
     else
         settle(m, MEMBER_LAGGING, call->why);
@@ -201,12 +200,17 @@ static void
 write_path(struct confirm *c)
 {
     uint64_t wait = c->o.wait_ms;
+    char id[GS_ID_TEXT];
 
     wait = wait > 4 * MESHCALL_GRACE_MS ? wait - MESHCALL_GRACE_MS : wait - wait / 4;
     gs_buf_init(&c->path, PATH_MAX_BYTES);
-    (void)gs_buf_printf(&c->path, "/api/v1/confirm?wait=%llu&list=", (unsigned long long)wait);
+    (void)gs_buf_printf(&c->path, "/api/v1/confirm?wait=%llu", (unsigned long long)wait);
+    if (c->o.owner)
+        (void)gs_buf_printf(&c->path, "&owner=%s", gs_id_text(c->o.owner, id));
+    (void)gs_buf_put_str(&c->path, "&list=");
     confirm_list_put(&c->path, c->o.items, c->o.count);
     c->o.items = NULL; /* the caller's */
+    c->o.owner = NULL;
     GS_ASSERT(!c->path.failed);
 }
 

@@ -1,11 +1,12 @@
-/* confirm.h - does a node run what was written? Asked by the node that took the write, of every
- * member that is alive and has a mesh address; one mesh call each (design.md 5). Control thread.
+/* confirm.h - does a node run what was written? Asked by the node that wrote it, of every member
+ * that is alive and has a mesh address; one mesh call each (design.md 5). Control thread.
  *
- *     edit.c ─▶ confirm_start ─▶ GET /api/v1/confirm?wait=&list= ─▶ api_confirm.c over there
+ *     edit.c, announce.c ─▶ confirm_start ─▶ GET /api/v1/confirm?wait=&list= ─▶ api_confirm.c there
  *                  done ◀── {"state": "active" | ..., "why"} ◀── when its workers adopted
  *
- * The list names objects by a hash of their key and the version that is there at least: 256 of them
- * must fit one request line (MUX_HEADER_BYTES_MAX). */
+ * The list names operators' objects, or (&owner=) what that node says of itself, by a hash of their
+ * key and the version that is there at least: 256 of them must fit one request line
+ * (MUX_HEADER_BYTES_MAX). */
 #pragma once
 
 #include <gossamer/buf.h>
@@ -21,9 +22,9 @@ struct node;
 
 struct confirm_item {
     uint64_t key;        /* 48 bits of the hash */
-    uint64_t generation; /* at most CONFIRM_GENERATION_MAX */
-    uint64_t hlc;
-    uint16_t writer; /* the first bytes: two nodes may write in the same instant */
+    uint64_t generation; /* at most CONFIRM_GENERATION_MAX; of an owner's record its boot */
+    uint64_t hlc;        /* and its seq */
+    uint16_t writer;     /* the first bytes: two nodes may write in the same instant */
     uint8_t flags;
 };
 
@@ -44,7 +45,8 @@ struct confirm;
 
 struct confirm_options {
     const struct confirm_item *items; /* copied */
-    size_t count;
+    size_t count;                     /* up to APPLY_OBJECTS_MAX */
+    const struct gs_id *owner;        /* whose records they are; NULL: operators' objects */
     uint64_t wait_ms;
     void (*done)(void *arg); /* all were heard of; from the loop, once; may free it */
     void *arg;

@@ -52,6 +52,12 @@ meshcalls_close(struct meshcalls *m)
         mux_abort(m->mux, REASON_DRAINING);
 }
 
+bool
+meshcalls_open(const struct meshcalls *m)
+{
+    return m->mux != NULL;
+}
+
 void
 meshcalls_free(struct meshcalls *m)
 {

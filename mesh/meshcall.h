@@ -37,7 +37,8 @@ struct meshcall {
 struct meshcalls *meshcalls_new(struct gs_loop *loop, int fd);
 /* Questions under way end as not answered. The loop ends later than that. NULL is fine. */
 void meshcalls_close(struct meshcalls *m);
-void meshcalls_free(struct meshcalls *m); /* when the loop has ended */
+void meshcalls_free(struct meshcalls *m);       /* when the loop has ended */
+bool meshcalls_open(const struct meshcalls *m); /* may anything still be asked? */
 
 /* Ask a node, reached at `mesh`, for a path; for at most wait_ms. m: NULL without a proxy. c is
  * zeroed, or was asked before, but for done. */

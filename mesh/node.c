@@ -3,8 +3,7 @@
  *   start   config ─▶ lock ─▶ keys, node.state ─▶ sockets ─▶ core ◀─ mesh.state ─▶ model
  *           ─▶ snapshot ─▶ workers, admin ─▶ gossip thread ─▶ health checks
  *   change  core ──events──▶ node_records.c ─▶ model ─▶ snapshot ─▶ workers, mesh.state
- *   stop    SIGTERM (or leave: the mesh is told) ─▶ proxy drains ─▶ state saved ─▶ admin closed
- *           ─▶ gossip thread ends ─▶ health checks closed ─▶ loop ends
+ *   stop    node_stop.c
  *
  * Until the gossip thread is started the core is this thread's; afterwards it is reached by
  * gossip_loop_call() and heard through on_event() alone. */
@@ -17,10 +16,8 @@
 #include <unistd.h>
 
 #include <gossamer/alloc.h>
-#include <gossamer/gossip_loop.h>
 #include <gossamer/log.h>
 #include <gossamer/proxy.h>
-#include <gossamer/seal.h>
 #include <gossamer/trim.h>
 #include <gossamer/work.h>
 
@@ -36,35 +33,11 @@
 #include "mesh/node_dir.h"
 #include "mesh/node_proxy.h"
 #include "mesh/node_run.h"
+#include "mesh/node_running.h"
 #include "mesh/node_services.h"
+#include "mesh/notify.h"
 #include "mesh/port_owner.h"
 #include "mesh/roster.h"
-#include "mesh/state.h"
-
-#define LEAVE_POLL_MS 20
-
-struct running { /* a node and what only its start and stop need */
-    struct node node;
-    struct h1_pool *h1;
-    struct admin *admin;
-    struct health *health;
-    struct seal_key *key;
-    struct seal_ring keys; /* the core borrows it */
-    struct gs_signal *term, *interrupt, *hangup;
-    struct gs_timer sample;
-    struct state_file state; /* of mesh.state, kept while unknown frames must be kept */
-    struct gossip *core;     /* until it is handed to its thread */
-    struct gossip_sockets sockets;
-    struct gossip_loop *stopped; /* was node.gossip */
-    struct gossip_call leave;
-    struct gs_timer leave_timer;
-    bool left; /* the others were told */
-    void (*on_left)(void *arg);
-    void *on_left_arg;
-    struct node_commit opening; /* done is set: the core has opened */
-    struct node_proxy *proxy;
-    int lock_fd;
-};
 
 static const char *const phase_names[] = { "CLOSED", "READY", "DRAINING" };
 static const uint32_t phase_moves[] = {
@@ -82,12 +55,6 @@ node_wall_ms(void)
 
     clock_gettime(CLOCK_REALTIME, &ts);
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
-}
-
-static struct running *
-running_of(struct node *n)
-{
-    return GS_CONTAINER(n, struct running, node);
 }
 
 const char *
@@ -109,6 +76,13 @@ node_refuses(const struct node *n, const char **hint)
 
 /* ---- what the core tells ---- */
 
+static void
+tell_ready(const struct node *n)
+{
+    LOG_INFO("node.ready", "node=%s ms=%" PRIu64, n->config->node, n->loop->now_ms - n->started_ms);
+    notify_send("READY=1\nSTATUS=ready");
+}
+
 /* The policy of the mesh is known and every worker routes by it: now requests may come. */
 static void
 on_open(struct node_commit *c)
@@ -122,6 +96,7 @@ on_open(struct node_commit *c)
     (void)node_records_flush(n->records);
     if (n->proxy)
         proxy_set_standing(n->proxy, PROXY_OPEN);
+    tell_ready(n);
 }
 
 static void
@@ -197,144 +172,6 @@ on_sample(struct gs_timer *t)
     gs_loop_arm(r->node.loop, &r->sample, STAT_SAMPLE_MS);
 }
 
-/* ---- stop ---- */
-
-static void
-on_health_closed(void *arg)
-{
-    struct running *r = arg;
-
-    r->health = NULL;
-    gs_signal_close(r->term);
-    gs_signal_close(r->interrupt);
-    gs_signal_close(r->hangup);
-    gs_loop_stop(r->node.loop);
-}
-
-static void
-on_gossip_stopped(void *arg)
-{
-    struct running *r = arg;
-
-    node_records_stop(r->node.records);
-    gs_loop_disarm(r->node.loop, &r->sample);
-    health_close(r->health, on_health_closed);
-}
-
-/* Only now: answers that were owed may have needed the core. */
-static void
-on_admin_closed(void *arg)
-{
-    struct running *r = arg;
-
-    r->admin = NULL;
-    r->stopped = r->node.gossip;
-    r->node.gossip = NULL; /* nobody calls it from here on */
-    gossip_loop_stop(r->stopped, on_gossip_stopped, r);
-}
-
-static void
-on_state_saved(void *arg)
-{
-    struct running *r = arg;
-
-    admin_close(r->admin, on_admin_closed, r);
-}
-
-static void
-on_drained(void *arg)
-{
-    struct running *r = arg;
-
-    meshcalls_close(r->node.calls);
-    node_records_workers_gone(r->node.records);
-    persist_drain(r->node.persist, on_state_saved, r);
-}
-
-static void
-drain(struct running *r)
-{
-    if (r->node.proxy)
-        proxy_drain(r->node.proxy, r->node.loop, on_drained, r);
-    else
-        on_drained(r);
-}
-
-/* ---- leaving: before the drain, so that the others stop sending ---- */
-
-static void
-run_left(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
-{
-    struct running *r = GS_CONTAINER(c, struct running, leave);
-
-    (void)now_ms;
-    (void)wall_ms;
-    r->left = gossip_has_left(g);
-}
-
-static void
-run_leave(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
-{
-    gossip_leave(g, now_ms);
-    run_left(c, g, now_ms, wall_ms);
-}
-
-static void
-on_leave(struct gossip_call *c)
-{
-    struct running *r = GS_CONTAINER(c, struct running, leave);
-
-    if (!r->left) {
-        gs_loop_arm(r->node.loop, &r->leave_timer, LEAVE_POLL_MS);
-        return;
-    }
-    r->on_left(r->on_left_arg);
-    drain(r);
-}
-
-static void
-ask_left(struct gs_timer *t)
-{
-    struct running *r = GS_CONTAINER(t, struct running, leave_timer);
-
-    r->leave.run = run_left;
-    gossip_loop_call(r->node.gossip, &r->leave);
-}
-
-void
-node_leave(struct node *n, void (*left)(void *arg), void *arg)
-{
-    struct running *r = running_of(n);
-
-    LOG_INFO("node.leaving", "node=%s", n->config->node);
-    gs_fsm_move(&n->phase, NODE_DRAINING);
-    confirm_answer(n);
-    r->on_left = left;
-    r->on_left_arg = arg;
-    r->leave = (struct gossip_call){ .run = run_leave, .done = on_leave };
-    gossip_loop_call(n->gossip, &r->leave);
-}
-
-static void
-on_term(void *arg, int signum)
-{
-    struct running *r = arg;
-
-    if (gs_fsm_is(&r->node.phase, NODE_DRAINING)) {
-        if (signum == SIGINT) { /* a second Ctrl-C means now */
-            LOG_WARN("node.stopped", "why=\"second interrupt\"");
-            _exit(1);
-        }
-        return;
-    }
-    LOG_INFO("node.draining", "signal=%d", signum);
-    gs_fsm_move(&r->node.phase, NODE_DRAINING);
-    model_set_draining(r->node.model);
-    confirm_answer(&r->node);                  /* who waits here is told to look elsewhere */
-    (void)node_records_flush(r->node.records); /* the others shall know before they are refused */
-    drain(r);
-}
-
 /* A terminal that closes, or an operator who expects a reload: neither may cut requests. */
 static void
 on_hangup(void *arg, int signum)
@@ -388,6 +225,7 @@ start_model(struct running *r, uint32_t workers, struct gs_why *why)
 
     n->slots = slots_new();
     n->hub = snapshot_hub_new(n->slots, workers);
+    node_proxy_set_timeouts(n);
     n->stat_names = stat_names_new();
     o.slots = n->slots;
     o.hub = n->hub;
@@ -534,7 +372,7 @@ free_all(struct running *r)
 }
 
 static void
-announce(struct running *r, uint32_t workers)
+tell_started(struct running *r, uint32_t workers)
 {
     const struct node *n = &r->node;
     const struct config *c = n->config;
@@ -554,6 +392,10 @@ announce(struct running *r, uint32_t workers)
              "services=%zu",
              c->node, gs_id_text(&n->id, id), outbound, inbound, gs_addr_text(&a, admin),
              c->admin.socket, gs_addr_text(&n->gossip_addr, gossip), workers, c->services.count);
+    if (gs_fsm_is(&n->phase, NODE_READY))
+        tell_ready(n);
+    else
+        notify_send("STATUS=closed: the policy of the mesh is not known here yet");
 }
 
 static void
@@ -581,8 +423,8 @@ start_watching(struct running *r)
 {
     struct node *n = &r->node;
 
-    r->term = gs_signal_watch(n->loop, SIGTERM, on_term, r);
-    r->interrupt = gs_signal_watch(n->loop, SIGINT, on_term, r);
+    r->term = gs_signal_watch(n->loop, SIGTERM, node_stop_on_signal, r);
+    r->interrupt = gs_signal_watch(n->loop, SIGINT, node_stop_on_signal, r);
     r->hangup = gs_signal_watch(n->loop, SIGHUP, on_hangup, r);
     r->health = node_services_watch(n, r->h1);
     gs_loop_arm(n->loop, &r->sample, STAT_SAMPLE_MS);
@@ -606,7 +448,7 @@ running_new(const struct config *c)
     gs_list_init(&r->node.confirms);
     r->h1 = h1_pool_new();
     gs_timer_init(&r->sample, on_sample);
-    gs_timer_init(&r->leave_timer, ask_left);
+    node_stop_init(r);
     return r;
 }
 
@@ -661,7 +503,7 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
      * clock makes the next one higher, and if that went back, peers know this one. */
     persist_save(r->node.persist, NULL);
     start_watching(r);
-    announce(r, serves ? workers : 0);
+    tell_started(r, serves ? workers : 0);
     if (serves)
         tell_identity(c);
     gs_trim();

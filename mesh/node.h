@@ -69,6 +69,13 @@ struct node_commit {
     void (*done)(struct node_commit *c);
 };
 
+struct own_watch { /* of what this node says of its services */
+    struct gs_list link;
+    /* The store has taken a record, or (removed) its withdrawal. */
+    void (*said)(struct own_watch *w, struct gs_slice key, const struct gs_version *v,
+                 bool removed);
+};
+
 struct node_records;
 struct node_records *node_records_new(struct node *n);
 void node_records_free(struct node_records *r);
@@ -84,6 +91,8 @@ uint64_t node_records_flush(struct node_records *r);
 void node_commit(struct node *n, struct node_commit *c);
 /* c->done is called when all workers have adopted what is published now; not at once. */
 void node_when_adopted(struct node *n, struct node_commit *c);
+/* From now on, until it is taken out of its list. */
+void node_records_watch_own(struct node_records *r, struct own_watch *w);
 /* The workers are gone and adopt no more: commits wait for the disk alone from now on. */
 void node_records_workers_gone(struct node_records *r);
 void node_records_stop(struct node_records *r); /* no timer is armed any more */

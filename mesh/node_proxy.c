@@ -117,12 +117,6 @@ start(struct node_proxy *p, const struct node_proxy_options *options, const int 
                                .workers = options->workers,
                                .shared = options->one_thread ? n->loop : NULL,
                                .hub = n->hub,
-                               .connect_ms = c->timeouts.connect_ms,
-                               .head_ms = c->timeouts.head_ms,
-                               .body_idle_ms = c->timeouts.body_idle_ms,
-                               .response_ms = c->timeouts.response_ms,
-                               .drain_ms = c->timeouts.drain_ms,
-                               .idle_ms = c->timeouts.idle_ms,
                                .node = c->node,
                                .id = n->id,
                                .seed = gs_rng_seed_from_system() };
@@ -154,6 +148,32 @@ node_proxy_cut(struct node *n, const struct gs_id *nodes, size_t count)
 {
     if (n->proxy)
         proxy_set_cuts(n->proxy, nodes, count);
+}
+
+void
+node_proxy_set_timeouts(struct node *n)
+{
+    const struct config *c = n->config;
+
+    (void)snapshot_set_timeouts(
+        n->hub, &(struct snapshot_timeouts){ .connect_ms = c->timeouts.connect_ms,
+                                             .head_ms = c->timeouts.head_ms,
+                                             .body_idle_ms = c->timeouts.body_idle_ms,
+                                             .response_ms = c->timeouts.response_ms,
+                                             .idle_ms = c->timeouts.idle_ms,
+                                             .drain_ms = c->timeouts.drain_ms });
+}
+
+void
+node_proxy_drain(struct node_proxy *p, void (*done)(void *arg), void *arg)
+{
+    proxy_drain(p->node->proxy, p->node->loop, done, arg);
+}
+
+void
+node_proxy_hurry(struct node_proxy *p)
+{
+    proxy_hurry(p->node->proxy);
 }
 
 void

@@ -19,4 +19,9 @@ gs_err node_proxy_start(const struct node_proxy_options *o, struct node_proxy **
                         struct gs_why *why) GS_MUST_CHECK;
 /* proxy_set_cuts(), if there is a proxy. */
 void node_proxy_cut(struct node *n, const struct gs_id *nodes, size_t count);
+/* timeouts.* of the configuration, from now on; before there is a proxy, too. */
+void node_proxy_set_timeouts(struct node *n);
+/* Let requests finish, then done(arg). */
+void node_proxy_drain(struct node_proxy *p, void (*done)(void *arg), void *arg);
+void node_proxy_hurry(struct node_proxy *p); /* while it drains: those that have not finished */
 void node_proxy_free(struct node_proxy *p); /* the loop has ended; NULL is fine */

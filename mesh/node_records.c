@@ -26,6 +26,7 @@
 struct node_records {
     struct node *node;
     struct gs_list commits;     /* saved, not yet adopted */
+    struct gs_list watches;     /* struct own_watch */
     struct gs_timer adopt;      /* armed while there are any */
     struct gs_timer reap;       /* armed while old roots live */
     struct gs_timer flush;      /* the model changed, and it was flushed just now */
@@ -71,7 +72,10 @@ flush_again(struct node_records *r)
 
 struct own_put {
     struct gossip_call call;
+    struct node_records *records;
     struct gossip_op op; /* its texts are in `bytes` */
+    struct gossip_put_result result;
+    gs_err e;
     char bytes[];
 };
 
@@ -79,11 +83,11 @@ static void
 own_run(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
 {
     struct own_put *p = GS_CONTAINER(c, struct own_put, call);
-    struct gossip_put_result ignored;
     struct gs_why why;
 
     (void)wall_ms;
-    if (gossip_put_own(g, now_ms, &p->op, &ignored, &why) != GS_E_OK)
+    p->e = gossip_put_own(g, now_ms, &p->op, &p->result, &why);
+    if (p->e != GS_E_OK)
         LOG_ERROR("endpoints.not_published", "key=%.*s why=\"%s\"", GS_SLICE_FMT(p->op.key),
                   why.text);
 }
@@ -91,7 +95,15 @@ own_run(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_
 static void
 own_done(struct gossip_call *c)
 {
-    gs_free(GS_CONTAINER(c, struct own_put, call));
+    struct own_put *p = GS_CONTAINER(c, struct own_put, call);
+
+    GS_LIST_EACH_SAFE(l, &p->records->watches) {
+        struct own_watch *w = GS_LIST_ENTRY(l, struct own_watch, link);
+
+        if (p->e == GS_E_OK)
+            w->said(w, p->op.key, &p->result.version, p->op.remove);
+    }
+    gs_free(p);
 }
 
 static void
@@ -104,6 +116,7 @@ publish_own(struct node *n)
     while (model_next_own(n->model, &own)) {
         struct own_put *p = gs_zalloc(sizeof(*p) + own.key.len + own.value.len);
 
+        p->records = n->records;
         memcpy(p->bytes, own.key.ptr, own.key.len);
         if (own.value.len > 0)
             memcpy(p->bytes + own.key.len, own.value.ptr, own.value.len);
@@ -349,6 +362,12 @@ node_when_adopted(struct node *n, struct node_commit *c)
 }
 
 void
+node_records_watch_own(struct node_records *r, struct own_watch *w)
+{
+    gs_list_push_back(&r->watches, &w->link);
+}
+
+void
 node_records_workers_gone(struct node_records *r)
 {
     r->workers_gone = true;
@@ -365,6 +384,7 @@ node_records_new(struct node *n)
 
     r->node = n;
     gs_list_init(&r->commits);
+    gs_list_init(&r->watches);
     gs_timer_init(&r->adopt, on_adopt);
     gs_timer_init(&r->reap, on_reap);
     gs_timer_init(&r->flush, on_flush);

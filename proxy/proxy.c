@@ -295,11 +295,11 @@ proxy_drain_others(struct proxy *p)
 }
 
 void
-proxy_cut(struct proxy *p)
+proxy_hurry(struct proxy *p)
 {
     GS_ASSERT(p->done);
     for (uint32_t i = 0; i < p->opts.workers; i++)
-        worker_cut(p->workers[i]);
+        worker_hurry(p->workers[i]);
 }
 
 void

@@ -254,9 +254,9 @@ worker_drain(struct worker *w)
 }
 
 void
-worker_cut(struct worker *w)
+worker_hurry(struct worker *w)
 {
-    atomic_store(&w->cut_asked, true);
+    atomic_store(&w->hurry_asked, true);
     wake_if_there(w);
 }
 
@@ -294,7 +294,7 @@ on_wake(void *arg)
         take_callers(w);
     if (atomic_load(&w->drain_asked))
         drain_start(w);
-    if (w->draining && !w->stopped && atomic_load(&w->cut_asked))
+    if (w->draining && !w->stopped && atomic_load(&w->hurry_asked))
         cut(w);
 }
 

@@ -46,7 +46,7 @@ gs_err proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_
  * thread. */
 void proxy_drain(struct proxy *p, struct gs_loop *loop, void (*done)(void *arg), void *arg);
 /* While it drains: cut what has not finished. From the loop that asked for the drain. */
-void proxy_cut(struct proxy *p);
+void proxy_hurry(struct proxy *p);
 void proxy_free(struct proxy *p); /* after done; joins the threads */
 
 /* The addresses bound (for port 0). */

@@ -1,6 +1,9 @@
 /* leave.c - `gossamer leave`. */
 #include "mesh/cli/ask.h"
 
+/* Requests under way end first: timeouts.drain is an hour at the most (schema.def). */
+#define LEAVE_MS (3600 * 1000 + ASK_MS)
+
 int
 cmd_leave(int argc, char **argv)
 {
@@ -14,9 +17,10 @@ cmd_leave(int argc, char **argv)
         .name = "leave",
         .operands = "",
         .help =
-            "Let the node say goodbye to the mesh, finish running requests and stop. The others\n"
-            "list it as left, not as dead, and ask nobody for it. It joins again when started\n"
-            "again. To only stop a node, send it SIGTERM.",
+            "Let the node finish running requests (timeouts.drain), say goodbye to the mesh and\n"
+            "stop. The others send it nothing from the beginning on, list it as left, not as\n"
+            "dead, and know its services no more. It joins again when started again. To only\n"
+            "restart a node, send it SIGTERM.",
         .options = table,
         .option_count = GS_COUNT(table),
     };
@@ -29,7 +33,7 @@ cmd_leave(int argc, char **argv)
         return code;
     ask_init(&ask, socket);
     ask_path(&path, "leave");
-    code = ask_node(&ask, "POST", &path, GS_SLICE_NONE, ASK_MS);
+    code = ask_node(&ask, "POST", &path, GS_SLICE_NONE, LEAVE_MS);
     gs_buf_fini(&path);
     if (code == CLI_GO_ON && ask.status != 200) {
         code = ask_refused(&ask, format);
