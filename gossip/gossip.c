@@ -50,7 +50,7 @@ or_default(uint32_t given, uint32_t usual)
 
 /* What everybody shall know of this node. */
 static void
-write_node_record(struct gossip *g)
+write_node_record(struct gossip *g, uint64_t now_ms)
 {
     struct wire_node n = { .name = g->name, .address = g->address, .about = g->about };
     struct gossip_put_result ignored;
@@ -59,7 +59,7 @@ write_node_record(struct gossip *g)
 
     gs_buf_init(&value, GOSSIP_NAME_MAX + GOSSIP_ABOUT_MAX + 64);
     GS_ASSERT(wire_put_node(&value, &n) == GS_E_OK);
-    GS_ASSERT(records_put_own(&g->records, 0,
+    GS_ASSERT(records_put_own(&g->records, now_ms,
                               &(struct gossip_op){ .kind = GOSSIP_KIND_NODE,
                                                    .key = GS_SLICE("node"),
                                                    .value = gs_buf_slice(&value) },
@@ -92,7 +92,7 @@ gossip_new(const struct gossip_options *o)
     GS_ASSERT(o->keys && o->keys->count > 0);
     GS_ASSERT(o->boot > 0);
     g->box = box_new(&o->self, o->session, o->keys, &g->rng);
-    write_node_record(g);
+    write_node_record(g, 0);
     members_count_self(g);
     return g;
 }
@@ -126,6 +126,17 @@ gossip_join(struct gossip *g, uint64_t now_ms, const struct gs_addr *seeds, size
     GS_ASSERT(g->box);
     probes_start(g, now_ms);
     standing_join(g, now_ms, seeds, count);
+}
+
+void
+gossip_set_about(struct gossip *g, uint64_t now_ms, struct gs_slice about)
+{
+    GS_ASSERT(g->box);
+    GS_ASSERT(about.len <= GOSSIP_ABOUT_MAX);
+    gs_free((void *)(uintptr_t)g->about.ptr);
+    g->about = copy(about);
+    if (!g->members.leaving)
+        write_node_record(g, now_ms);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include "mesh/config/config.h"
 #include "mesh/metrics_mesh.h"
 #include "mesh/node.h"
+#include "mesh/node_reload.h"
 
 /* OpenTelemetry's advised bounds in seconds, and three below: hops here take less. */
 static const double bounds[] = { 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1,
@@ -221,9 +222,21 @@ put_catalog(struct node *n, struct gs_buf *o)
 }
 
 static void
+put_reloads(struct node *n, struct gs_buf *o)
+{
+    family(o, "gossamer_config_reloads_total", "counter",
+           "Times the configuration was read again, by what came of it.");
+    for (int i = 0; i < RELOAD_RESULTS; i++)
+        gs_buf_printf(o, "gossamer_config_reloads_total{result=\"%s\"} %" PRIu64 "\n",
+                      node_reload_result_name((enum reload_result)i),
+                      node_reload_count(n->reload, (enum reload_result)i));
+}
+
+static void
 put_node(struct node *n, struct gs_buf *o)
 {
     put_catalog(n, o);
+    put_reloads(n, o);
     family(o, "gossamer_build_info", "gauge", "Which build this is.");
     gs_buf_printf(o, "gossamer_build_info{version=\"%s\",commit=\"%s\"} 1\n", build_version(),
                   build_commit());

@@ -7,6 +7,9 @@
 #include "mesh/build_text.h"
 #include "mesh/config/config.h"
 #include "mesh/node.h"
+#include "mesh/node_reload.h"
+
+#define CONFIG_BYTES_MAX (16u << 20)
 
 static void
 reply_text(struct admin_call *c, unsigned status, const char *text)
@@ -62,9 +65,16 @@ void
 api_config(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
     struct gs_buf out;
+    struct json_out j;
 
     (void)r;
-    gs_buf_init(&out, ADMIN_BODY_MAX);
-    config_show(n->config, CONFIG_SHOW_JSON, &out);
-    admin_reply(c, 200, "application/json", &out);
+    gs_buf_init(&out, CONFIG_BYTES_MAX);
+    json_init(&j, &out);
+    json_obj(&j);
+    config_show_json(n->config, &j);
+    json_kstr(&j, "file", n->config->file);
+    json_key(&j, "reload");
+    node_reload_json(n->reload, &j);
+    json_obj_end(&j);
+    admin_reply_json(c, 200, &out);
 }

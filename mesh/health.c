@@ -4,7 +4,8 @@
  *
  * A result counts towards `rise` or `fall`; the verdict changes when enough came in a row. Before
  * the first pass that counts an instance is not published at all. Probes are spread: the first
- * comes at once, later ones are jittered by 10 %. */
+ * comes at once, later ones are jittered by 10 %. Other settings, or the end, wait until a probe
+ * under way is closed. */
 #include "mesh/health.h"
 
 #include <stdio.h>
@@ -27,15 +28,17 @@ static const struct gs_fsm_def probe_fsm = { "probe", probe_names, probe_moves, 
 struct probe {
     struct gs_list link;
     struct health *health;
-    struct health_check check;
-    struct stream *stream; /* NULL while waiting */
-    struct gs_timer timer; /* the next probe, or this one's timeout */
+    struct health_check check;  /* its texts are the probe's */
+    struct health_check coming; /* instead of it, after the probe under way; service NULL: none */
+    struct stream *stream;      /* NULL while waiting */
+    struct gs_timer timer;      /* the next probe, or this one's timeout */
     struct gs_fsm fsm;
     struct h1 codec;
     uint64_t begun_ms;
     uint32_t passes, failures; /* in a row */
     bool known, passing;       /* the verdict */
     bool ever;                 /* it has passed once */
+    bool leaving;              /* it goes after the probe under way */
 };
 
 struct health {
@@ -48,6 +51,58 @@ struct health {
 };
 
 static void probe_start(struct probe *p);
+
+/* ---- settings ---- */
+
+static struct health_check
+check_copy(const struct health_check *c)
+{
+    struct health_check copy = *c;
+
+    copy.ns = gs_strdup(c->ns);
+    copy.service = gs_strdup(c->service);
+    copy.http = c->http ? gs_strdup(c->http) : NULL;
+    return copy;
+}
+
+static void
+check_fini(struct health_check *c)
+{
+    gs_free((void *)(uintptr_t)c->ns);
+    gs_free((void *)(uintptr_t)c->service);
+    gs_free((void *)(uintptr_t)c->http);
+    *c = (struct health_check){ .service = NULL };
+}
+
+static bool
+same_instance(const struct health_check *a, const struct health_check *b)
+{
+    return a->port == b->port && gs_addr_eq(&a->address, &b->address) &&
+           strcmp(a->service, b->service) == 0 && strcmp(a->ns, b->ns) == 0;
+}
+
+static bool
+same_settings(const struct health_check *a, const struct health_check *b)
+{
+    bool same_path = a->http && b->http ? strcmp(a->http, b->http) == 0 : !a->http == !b->http;
+
+    return same_path && a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms &&
+           a->rise == b->rise && a->fall == b->fall;
+}
+
+static struct probe *
+find(const struct health *h, const struct health_check *check)
+{
+    GS_LIST_EACH(n, &h->probes) {
+        struct probe *p = GS_LIST_ENTRY(n, struct probe, link);
+
+        if (!p->leaving && same_instance(&p->check, check))
+            return p;
+    }
+    return NULL;
+}
+
+/* ---- results ---- */
 
 static void
 verdict(struct probe *p, bool passing, const char *why)
@@ -65,6 +120,8 @@ verdict(struct probe *p, bool passing, const char *why)
 static void
 probe_result(struct probe *p, bool passed, const char *why)
 {
+    if (p->leaving)
+        return;
     if (passed) {
         p->failures = 0;
         if (p->passes < UINT32_MAX)
@@ -204,8 +261,23 @@ probe_free(struct probe *p)
 
     gs_loop_disarm(h->loop, &p->timer);
     gs_list_remove(&p->link);
+    check_fini(&p->check);
+    check_fini(&p->coming);
     gs_free(p);
     health_maybe_closed(h);
+}
+
+/* What came in a row under the former settings says nothing of how many these want. */
+static void
+take_settings(struct probe *p)
+{
+    GS_ASSERT(gs_fsm_is(&p->fsm, PROBE_WAITING));
+    check_fini(&p->check);
+    p->check = p->coming;
+    p->coming = (struct health_check){ .service = NULL };
+    p->passes = p->failures = 0;
+    gs_loop_disarm(p->health->loop, &p->timer);
+    probe_start(p);
 }
 
 static void
@@ -219,8 +291,12 @@ sink_closed(void *sink)
     if (p->check.http)
         h1_fini(&p->codec);
     p->stream = NULL;
-    if (p->health->closed) {
+    if (p->health->closed || p->leaving) {
         probe_free(p);
+        return;
+    }
+    if (p->coming.service) {
+        take_settings(p);
         return;
     }
     wait -= wait / 20;
@@ -270,21 +346,64 @@ health_new(struct gs_loop *loop, struct h1_pool *pool, health_changed_cb changed
     return h;
 }
 
-void
-health_add(struct health *h, const struct health_check *check)
+static void
+add(struct health *h, const struct health_check *check)
 {
     struct probe *p = gs_zalloc(sizeof(*p));
 
-    GS_ASSERT(check->interval_ms > 0);
-    GS_ASSERT(check->timeout_ms > 0);
-    GS_ASSERT(check->rise > 0);
-    GS_ASSERT(check->fall > 0);
     p->health = h;
-    p->check = *check;
+    p->check = check_copy(check);
     gs_timer_init(&p->timer, on_timer);
     gs_fsm_init(&p->fsm, &probe_fsm, PROBE_WAITING);
     gs_list_push_back(&h->probes, &p->link);
     probe_start(p);
+}
+
+void
+health_put(struct health *h, const struct health_check *check)
+{
+    struct probe *p = find(h, check);
+
+    GS_ASSERT(!h->closed);
+    GS_ASSERT(check->interval_ms > 0);
+    GS_ASSERT(check->timeout_ms > 0);
+    GS_ASSERT(check->rise > 0);
+    GS_ASSERT(check->fall > 0);
+    if (!p) {
+        add(h, check);
+        return;
+    }
+    check_fini(&p->coming);
+    if (same_settings(&p->check, check))
+        return;
+    p->coming = check_copy(check);
+    if (gs_fsm_is(&p->fsm, PROBE_WAITING))
+        take_settings(p);
+}
+
+/* Without a result. */
+static void
+abandon(struct probe *p)
+{
+    gs_loop_disarm(p->health->loop, &p->timer);
+    if (gs_fsm_is(&p->fsm, PROBE_CLOSING))
+        return;
+    gs_fsm_move(&p->fsm, PROBE_CLOSING);
+    stream_close(p->stream);
+}
+
+void
+health_remove(struct health *h, const struct health_check *check)
+{
+    struct probe *p = find(h, check);
+
+    if (!p)
+        return;
+    p->leaving = true;
+    if (gs_fsm_is(&p->fsm, PROBE_WAITING))
+        probe_free(p);
+    else
+        abandon(p);
 }
 
 void
@@ -294,14 +413,15 @@ health_close(struct health *h, void (*closed)(void *arg))
     GS_LIST_EACH_SAFE(n, &h->probes) {
         struct probe *p = GS_LIST_ENTRY(n, struct probe, link);
 
-        gs_loop_disarm(h->loop, &p->timer);
-        if (gs_fsm_is(&p->fsm, PROBE_WAITING)) {
-            gs_list_remove(&p->link);
-            gs_free(p);
-        } else if (!gs_fsm_is(&p->fsm, PROBE_CLOSING)) {
-            gs_fsm_move(&p->fsm, PROBE_CLOSING);
-            stream_close(p->stream);
+        if (!gs_fsm_is(&p->fsm, PROBE_WAITING)) {
+            abandon(p);
+            continue;
         }
+        gs_loop_disarm(h->loop, &p->timer);
+        gs_list_remove(&p->link);
+        check_fini(&p->check);
+        check_fini(&p->coming);
+        gs_free(p);
     }
     health_maybe_closed(h);
 }

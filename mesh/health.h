@@ -8,7 +8,7 @@
 
 struct health;
 
-struct health_check { /* borrowed texts must outlive the health object */
+struct health_check { /* texts are copied */
     const char *ns, *service;
     uint16_t port;
     struct gs_addr address;
@@ -28,6 +28,11 @@ typedef void (*health_changed_cb)(void *arg, const struct health_check *check,
 
 struct health *health_new(struct gs_loop *loop, struct h1_pool *pool, health_changed_cb changed,
                           void *arg);
-void health_add(struct health *h, const struct health_check *check); /* copied; starts at once */
+/* A new instance is checked at once. One that is checked already, by (ns, service, port, address),
+ * keeps its verdict, and is checked as this says from now on. */
+void health_put(struct health *h, const struct health_check *check);
+/* It is checked no more, and nothing is heard of it. Not there: fine. Of `check` only what names
+ * the instance is looked at. */
+void health_remove(struct health *h, const struct health_check *check);
 /* Stops all checks; calls closed when no connection is left, then the object is freed. */
 void health_close(struct health *h, void (*closed)(void *arg));

@@ -3,6 +3,7 @@
  *   start   config ─▶ lock ─▶ keys, node.state ─▶ sockets ─▶ core ◀─ mesh.state ─▶ model
  *           ─▶ snapshot ─▶ workers, admin ─▶ gossip thread ─▶ health checks
  *   change  core ──events──▶ node_records.c ─▶ model ─▶ snapshot ─▶ workers, mesh.state
+ *   reload  node_reload.c
  *   stop    node_stop.c
  *
  * Until the gossip thread is started the core is this thread's; afterwards it is reached by
@@ -32,6 +33,7 @@
 #include "mesh/meshcall.h"
 #include "mesh/node_dir.h"
 #include "mesh/node_proxy.h"
+#include "mesh/node_reload.h"
 #include "mesh/node_run.h"
 #include "mesh/node_running.h"
 #include "mesh/node_services.h"
@@ -170,16 +172,6 @@ on_sample(struct gs_timer *t)
     stat_window_sample(r->node.window, &r->node);
     slots_reap(r->node.slots); /* those whose last pooled connection has ended since */
     gs_loop_arm(r->node.loop, &r->sample, STAT_SAMPLE_MS);
-}
-
-/* A terminal that closes, or an operator who expects a reload: neither may cut requests. */
-static void
-on_hangup(void *arg, int signum)
-{
-    (void)arg;
-    (void)signum;
-    LOG_WARN("config.not_reloaded", "why=\"not in this version; restart to read %s again\"",
-             "the configuration");
 }
 
 /* ---- start ---- */
@@ -351,6 +343,7 @@ free_all(struct running *r)
     gs_loop_free(n->loop);
     persist_free(n->persist);
     node_records_free(n->records);
+    node_reload_free(n->reload);
     model_free(n->model);
     roster_free(n->members);
     faults_free(n->faults);
@@ -425,20 +418,22 @@ start_watching(struct running *r)
 
     r->term = gs_signal_watch(n->loop, SIGTERM, node_stop_on_signal, r);
     r->interrupt = gs_signal_watch(n->loop, SIGINT, node_stop_on_signal, r);
-    r->hangup = gs_signal_watch(n->loop, SIGHUP, on_hangup, r);
+    r->hangup = gs_signal_watch(n->loop, SIGHUP, node_reload_ask, r);
     r->health = node_services_watch(n, r->h1);
     gs_loop_arm(n->loop, &r->sample, STAT_SAMPLE_MS);
     stat_window_sample(n->window, n);
 }
 
 static struct running *
-running_new(const struct config *c)
+running_new(struct config *c, const struct config_opts *source)
 {
     struct running *r = gs_zalloc(sizeof(*r));
 
     r->lock_fd = -1;
     r->sockets = (struct gossip_sockets){ -1, -1, { 0 } };
+    r->config = c;
     r->node.config = c;
+    r->node.reload = node_reload_new(r, source);
     r->node.loop = gs_loop_new("control", gs_rng_seed_from_system());
     r->node.started_ms = r->node.loop->now_ms;
     r->node.window = stat_window_new();
@@ -481,7 +476,7 @@ give_up(struct running *r, gs_err e)
 }
 
 gs_err
-node_run(const struct config *c, const struct node_run_options *o, struct gs_why *why)
+node_run(struct config *c, const struct node_run_options *o, struct gs_why *why)
 {
     bool serves = c->proxy.mode == CONFIG_PROXY_ON;
     uint32_t workers = serves ? o->workers : 1;
@@ -490,7 +485,7 @@ node_run(const struct config *c, const struct node_run_options *o, struct gs_why
 
     if (e != GS_E_OK)
         return e;
-    r = running_new(c);
+    r = running_new(c, o->source);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of that write */
     if ((e = start_store(r, workers, why)) != GS_E_OK || (e = start_admin(r, why)) != GS_E_OK ||

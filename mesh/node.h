@@ -15,6 +15,7 @@ struct gossip_loop;
 struct journal;
 struct meshcalls;
 struct roster;
+struct node_reload;
 struct proxy;
 
 /* CLOSED ──policy is known (GOSSIP_EVENT_OPENED)──▶ READY ──SIGTERM──▶ DRAINING
@@ -22,7 +23,8 @@ struct proxy;
 enum node_phase { NODE_CLOSED, NODE_READY, NODE_DRAINING };
 
 struct node {
-    const struct config *config;
+    const struct config *config; /* a reload changes values in place, never those that need a
+                                  * restart: these may be kept, on any thread */
     struct gs_loop *loop;
     struct slots *slots;
     struct snapshot_hub *hub;
@@ -33,6 +35,7 @@ struct node {
     struct journal *journal;
     struct node_records *records;
     struct persist *persist;
+    struct node_reload *reload;
     struct proxy *proxy; /* NULL: proxy.mode is off */
     struct stat_window *window;
     struct gs_id id;

@@ -13,9 +13,15 @@
 #include "mesh/meshcall.h"
 #include "mesh/port_owner.h"
 
+struct caller_name {
+    struct caller_name *next;
+    char text[];
+};
+
 struct node_proxy {
     struct node *node;
     struct proxy_caller *callers; /* in the arena */
+    struct caller_name *names;    /* in the arena: of all times, each once */
     struct gs_arena arena;
 };
 
@@ -40,14 +46,48 @@ explain_proxy_port(struct node_proxy *p, uint32_t callers, struct gs_why *why)
     port_owner_explain(addr, key, why);
 }
 
+/* Kept as long as the proxy: a worker may be reading the former name of a caller. */
+static const char *
+keep_name(struct node_proxy *p, const char *first, const char *second)
+{
+    size_t len = strlen(first) + strlen(second) + 2;
+    struct caller_name *n = gs_arena_alloc(&p->arena, sizeof(*n) + len);
+
+    (void)snprintf(n->text, len, "%s/%s", first, second);
+    for (const struct caller_name *at = p->names; at; at = at->next) {
+        if (strcmp(at->text, n->text) == 0)
+            return at->text;
+    }
+    n->next = p->names;
+    p->names = n;
+    return n->text;
+}
+
 static const char *
 service_caller(struct node_proxy *p, const struct config_service *s)
 {
-    return gs_arena_printf(&p->arena, "%s/%s", s->ns, s->name);
+    return keep_name(p, s->ns, s->name);
 }
 
 /* Until there are certificates: who comes in by a service's own outbound listener is that service;
- * else the only service of a node that hosts one; else the node. Returns how many there are. */
+ * else the only service of a node that hosts one; else the node. */
+static const char *
+first_caller(struct node_proxy *p)
+{
+    const struct config *c = p->node->config;
+
+    return c->services.count == 1 ? service_caller(p, &c->services.items[0])
+                                  : keep_name(p, "node", c->node);
+}
+
+void
+node_proxy_name_callers(struct node_proxy *p)
+{
+    if (p)
+        atomic_store(&p->callers[0].name, first_caller(p));
+}
+
+/* Returns how many there are. */
 static uint32_t
 make_callers(struct node_proxy *p)
 {
@@ -56,8 +96,7 @@ make_callers(struct node_proxy *p)
 
     p->callers = gs_arena_zalloc(&p->arena, (c->services.count + 1) * sizeof(*p->callers));
     p->callers[0].outbound = c->proxy.outbound;
-    p->callers[0].name = c->services.count == 1 ? service_caller(p, &c->services.items[0])
-                                                : gs_arena_printf(&p->arena, "node/%s", c->node);
+    p->callers[0].name = first_caller(p);
     for (size_t i = 0; i < c->services.count; i++) {
         const struct config_service *s = &c->services.items[i];
 

@@ -19,6 +19,8 @@ gs_err node_proxy_start(const struct node_proxy_options *o, struct node_proxy **
                         struct gs_why *why) GS_MUST_CHECK;
 /* proxy_set_cuts(), if there is a proxy. */
 void node_proxy_cut(struct node *n, const struct gs_id *nodes, size_t count);
+/* In whose name applications call depends on how many services the node has. NULL is fine. */
+void node_proxy_name_callers(struct node_proxy *p);
 /* timeouts.* of the configuration, from now on; before there is a proxy, too. */
 void node_proxy_set_timeouts(struct node *n);
 /* Let requests finish, then done(arg). */

@@ -14,7 +14,6 @@ struct gs_signal;
 struct h1_pool;
 struct health;
 struct node_proxy;
-struct node_reload;
 
 /* ANNOUNCING ──members route by it──▶ FINISHING ──no request is left──▶ LEAVING ──told──▶ SAVING
  *                                          └──it comes back──────────────────────────────▲ │

@@ -19,6 +19,7 @@
 #include "mesh/health.h"
 #include "mesh/meshcall.h"
 #include "mesh/node_proxy.h"
+#include "mesh/node_reload.h"
 #include "mesh/node_running.h"
 #include "mesh/notify.h"
 
@@ -216,6 +217,7 @@ begin(struct running *r)
     gs_fsm_move(&r->stop.fsm, STOP_ANNOUNCING);
     r->stop.begun_ms = n->loop->now_ms;
     notify_send("STOPPING=1\nSTATUS=lets requests under way finish");
+    node_reload_stop(n->reload);
     confirm_answer(n); /* who waits here is told to look elsewhere */
     model_set_draining(n->model);
     r->stop.announce = announce_start(n, &(struct announce_options){ "drain", on_announced, r });

@@ -105,6 +105,8 @@ struct gossip_node gossip_self(const struct gossip *g);
 /* Addresses to start from, beside the members restored from disk. Call once, after restoring;
  * copied. Attempts go on until one of them answers, and again whenever this node is alone. */
 void gossip_join(struct gossip *g, uint64_t now_ms, const struct gs_addr *seeds, size_t count);
+/* From now on every node shall know these bytes of us instead; copied. */
+void gossip_set_about(struct gossip *g, uint64_t now_ms, struct gs_slice about);
 /* Say goodbye: everybody is told LEFT, this node's records are withdrawn. Go on driving the core
  * until gossip_has_left(), a second at the most; nothing is answered after that. */
 void gossip_leave(struct gossip *g, uint64_t now_ms);

@@ -136,6 +136,10 @@ struct cli_config {
     { 0, "node", CLI_TEXT, &(c).node, "NAME", "name of this node", { 0 } }
 /* clang-format on */
 
+/* What such options ask for; what cannot be read is left out, false then. Texts are in the arena or
+ * the options' own. */
+bool cli_config_opts(const struct cli_config *o, struct gs_arena *arena, struct config_opts *out,
+                     struct gs_problems *problems);
 /* File, environment, flags. NULL when there are errors; findings are in problems either way. */
 struct config *cli_config_load(const struct cli_config *o, struct gs_problems *problems);
 /* The same; errors and warnings go to standard error.

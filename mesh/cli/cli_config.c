@@ -30,22 +30,31 @@ collect(const struct cli_config *o, struct gs_arena *arena, struct config_flag *
     return good;
 }
 
-struct config *
-cli_config_load(const struct cli_config *o, struct gs_problems *problems)
+bool
+cli_config_opts(const struct cli_config *o, struct gs_arena *arena, struct config_opts *out,
+                struct gs_problems *problems)
 {
-    struct config_flag flags[CLI_TEXTS_MAX + 1];
-    struct config_opts opts = {
+    struct config_flag *flags = gs_arena_zalloc(arena, (CLI_TEXTS_MAX + 1) * sizeof(*flags));
+
+    *out = (struct config_opts){
         .file = o->file,
         .uid = geteuid(),
         .env = environ,
         .flags = flags,
     };
+    return collect(o, arena, flags, &out->flag_count, problems);
+}
+
+struct config *
+cli_config_load(const struct cli_config *o, struct gs_problems *problems)
+{
     struct config *c = NULL;
+    struct config_opts opts;
     struct gs_arena arena;
     bool good;
 
     gs_arena_init(&arena, NULL, 0, 1024);
-    good = collect(o, &arena, flags, &opts.flag_count, problems);
+    good = cli_config_opts(o, &arena, &opts, problems);
     if (config_load(&opts, &c, problems) != GS_E_OK || !good) {
         config_free(c);
         c = NULL;

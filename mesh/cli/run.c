@@ -89,6 +89,9 @@ cmd_run(int argc, char **argv)
         .options = table,
         .option_count = GS_COUNT(table),
     };
+    struct gs_problems ignored;
+    struct config_opts source;
+    struct gs_arena arena;
     struct gs_why why = { "" };
     struct config *c;
     int operands;
@@ -98,6 +101,11 @@ cmd_run(int argc, char **argv)
         code = cli_config_need(&options, &c);
     if (code != CLI_GO_ON)
         return code;
+    gs_arena_init(&arena, NULL, 0, 1024);
+    gs_problems_init(&ignored); /* cli_config_need() has told all of them */
+    (void)cli_config_opts(&options, &arena, &source, &ignored);
+    gs_problems_fini(&ignored);
+    o.source = &source;
     o.one_thread = threads == 1;
     o.workers = o.one_thread ? 1 : c->proxy.workers > 0 ? c->proxy.workers : workers_auto();
     gs_log_setup(c->log.level, c->log.format);
@@ -105,5 +113,6 @@ cmd_run(int argc, char **argv)
     if (node_run(c, &o, &why) != GS_E_OK)
         code = cli_fail(CLI_REFUSED, NULL, "cannot start node %s: %s", c->node, why.text);
     config_free(c);
+    gs_arena_fini(&arena);
     return code;
 }

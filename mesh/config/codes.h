@@ -22,3 +22,4 @@
 #define CODE_CONFIG_NO_IDENTITY "GS0019" /* warning: nobody is authenticated */
 #define CODE_CONFIG_EITHER "GS0020"      /* two keys of which only one may be there */
 #define CODE_CONFIG_KEYS "GS0021"        /* gossip.key_file */
+#define CODE_CONFIG_RESTART "GS0022"     /* a change that a running node cannot take over */

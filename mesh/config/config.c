@@ -55,7 +55,7 @@ read_file(struct config_apply *a, struct config *c, const char *path, const char
         return;
     gs_buf_init(&text, TREE_TEXT_MAX);
     a->file = gs_arena_strdup(a->arena, gs_slice_str(path));
-    e = config_file_read(path, &text, &why);
+    e = config_file_read(path, a->again ? CONFIG_FILE_REGULAR : CONFIG_FILE_ANY, &text, &why);
     if (e == GS_E_OK) {
         c->file = a->file;
         apply_file(a, c, gs_buf_slice(&text));
@@ -252,7 +252,7 @@ gs_err
 config_load(const struct config_opts *opts, struct config **out, struct gs_problems *problems)
 {
     struct config *c = gs_zalloc(sizeof(*c));
-    struct config_apply a = { .arena = &c->arena, .problems = problems };
+    struct config_apply a = { .arena = &c->arena, .problems = problems, .again = opts->again };
     size_t errors_before = problems->errors;
     struct config_paths paths;
 
@@ -280,6 +280,7 @@ config_free(struct config *c)
 {
     if (!c)
         return;
+    config_free(c->taken);
     gs_arena_fini(&c->arena);
     gs_free(c);
 }

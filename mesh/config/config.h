@@ -13,6 +13,7 @@
 #include <gossamer/problem.h>
 
 struct gs_buf;
+struct json_out;
 
 #define CONFIG_KEY_BYTES 32
 #define CONFIG_UINT_NONE UINT32_MAX /* a number that was not given and has no default */
@@ -161,6 +162,7 @@ struct config {
     } capture;
     struct config_services services;
     struct config_externals external;
+    struct config *taken; /* what a reload took over is in its arena; NULL: nothing was */
 };
 
 /* ---- loading ---- */
@@ -176,6 +178,7 @@ struct config_opts {
     char *const *env; /* environ; NULL: none */
     const struct config_flag *flags;
     size_t flag_count;
+    bool again; /* a node runs by it already: what would keep it waiting (a pipe) is refused */
 };
 
 /* "PATH=VALUE" -> flag; the texts are copied into the arena. GS_E_INVALID: there is no `=`. */
@@ -188,6 +191,34 @@ gs_err config_load(const struct config_opts *opts, struct config **out,
 void config_free(struct config *c);
 /* Was this key given by anybody, or is it the default? path: of no list. */
 bool config_given(const struct config *c, const char *path);
+
+/* ---- reading it again, while a node runs by it (config_reload.c) ---- */
+
+/* May `fresh` take the place of c? Every key that differs and needs a restart is an error at its
+ * place, and so is a file that is gone or has become empty.
+ * returns   GS_E_OK; GS_E_INVALID with problems */
+gs_err config_check_reload(const struct config *c, const struct config *fresh,
+                           struct gs_problems *problems) GS_MUST_CHECK;
+/* Take over what may change; fresh is c's from now on. All other values stay the very same memory.
+ * What c had taken over before is returned for the caller to free once nobody looks at it any more;
+ * NULL: it came with c. */
+struct config *config_take_over(struct config *c, struct config *fresh);
+/* Do both say the same of it, wherever it is written? */
+bool config_same_service(const struct config_service *a, const struct config_service *b);
+bool config_same_instance(const struct config_instance *a, const struct config_instance *b);
+bool config_same_timeouts(const struct config *a, const struct config *b);
+/* The one with this namespace, name and port; NULL: none. */
+const struct config_service *config_find_service(const struct config_services *all,
+                                                 const struct config_service *like);
+const struct config_instance *config_find_instance(const struct config_service *s,
+                                                   const struct gs_addr *address);
+/* A finding about a service of c, at the place where it is written. */
+struct config_place {
+    const char *file;
+    unsigned line, column;
+    char field[64];
+};
+struct config_place config_place_of(const struct config *c, const struct config_service *s);
 
 /* Where things are without configuration; texts in the arena, NULL where no home is known. */
 struct config_paths {
@@ -221,4 +252,5 @@ enum config_show {
 };
 
 void config_show(const struct config *c, enum config_show how, struct gs_buf *out);
-void config_help(struct gs_buf *out); /* every key, from the schema */
+void config_show_json(const struct config *c, struct json_out *j); /* "config" of an open object */
+void config_help(struct gs_buf *out);                              /* every key, from the schema */

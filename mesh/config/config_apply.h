@@ -8,6 +8,7 @@
 struct config_apply {
     struct gs_arena *arena; /* of the config */
     struct gs_problems *problems;
+    bool again;           /* config_opts.again */
     const char *file;     /* being read */
     const char *hostname; /* the defaults that schema.def calls @hostname, @state, @socket; */
     const char *state;    /* NULL: none */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_READ_BYTES 65536
@@ -42,15 +43,27 @@ read_all(int fd, struct gs_buf *out, struct gs_why *why)
     }
 }
 
-gs_err
-config_file_read(const char *path, struct gs_buf *out, struct gs_why *why)
+static bool
+is_regular(int fd)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+gs_err
+config_file_read(const char *path, enum config_file kind, struct gs_buf *out, struct gs_why *why)
+{
+    int wait = kind == CONFIG_FILE_REGULAR ? O_NONBLOCK : 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | wait);
     gs_err e;
 
     if (fd < 0)
         return refuse_errno(why, errno);
-    e = read_all(fd, out, why);
+    if (kind == CONFIG_FILE_REGULAR && !is_regular(fd))
+        e = gs_refuse(why, GS_E_INVALID, "cannot be read while the node runs: it is no file");
+    else
+        e = read_all(fd, out, why);
     (void)close(fd);
     return e;
 }

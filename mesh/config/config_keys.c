@@ -141,7 +141,7 @@ config_load_keys(const char *path, struct config_keys *out, struct gs_problems *
     gs_buf_init(&text, CONFIG_KEY_FILE_BYTES_MAX);
     /* Room is made once, so that no copy of a secret is left in memory given back. */
     GS_ASSERT(gs_buf_reserve(&text, CONFIG_KEY_FILE_BYTES_MAX));
-    if (config_file_read(path, &text, &why) != GS_E_OK) {
+    if (config_file_read(path, CONFIG_FILE_ANY, &text, &why) != GS_E_OK) {
         refuse(problems, path, 0, why.text);
     } else {
         check_mode(path, problems);

@@ -16,7 +16,7 @@ struct show {
     const struct config *c;
     struct gs_buf *out;
     struct gs_buf value; /* of the visit at hand */
-    struct json_out json;
+    struct json_out *json;
     char former[CONFIG_FIELD_MAX]; /* field of the last line written as YAML */
 };
 
@@ -170,26 +170,41 @@ visit_json(const struct schema_row *row, const void *object, const char *field, 
 
     if (shown == SHOWN_BY_ITEMS)
         return;
-    json_obj(&s->json);
-    json_kstr(&s->json, "key", field);
-    json_key(&s->json, "value");
+    json_obj(s->json);
+    json_kstr(s->json, "key", field);
+    json_key(s->json, "value");
     if (shown == SHOWN_ABSENT)
-        json_nil(&s->json);
+        json_nil(s->json);
     else if (is_json(row, &s->value))
-        json_raw(&s->json, gs_buf_slice(&s->value));
+        json_raw(s->json, gs_buf_slice(&s->value));
     else
-        json_slice(&s->json, gs_buf_slice(&s->value));
-    json_key(&s->json, "origin");
+        json_slice(s->json, gs_buf_slice(&s->value));
+    json_key(s->json, "origin");
     gs_buf_clear(&s->value);
     origin_text(s, o, &s->value);
-    json_slice(&s->json, gs_buf_slice(&s->value));
-    json_obj_end(&s->json);
+    json_slice(s->json, gs_buf_slice(&s->value));
+    json_obj_end(s->json);
+}
+
+void
+config_show_json(const struct config *c, struct json_out *j)
+{
+    struct show s = { .c = c, .json = j };
+
+    gs_buf_init(&s.value, VALUE_BYTES_MAX);
+    json_key(j, "config");
+    json_arr(j);
+    config_walk(c, visit_json, &s);
+    json_arr_end(j);
+    GS_ASSERT(!s.value.failed);
+    gs_buf_fini(&s.value);
 }
 
 void
 config_show(const struct config *c, enum config_show how, struct gs_buf *out)
 {
     struct show s = { .c = c, .out = out };
+    struct json_out j;
 
     gs_buf_init(&s.value, VALUE_BYTES_MAX);
     switch (how) {
@@ -202,13 +217,10 @@ config_show(const struct config *c, enum config_show how, struct gs_buf *out)
         config_walk(c, visit_origin, &s);
         break;
     case CONFIG_SHOW_JSON:
-        json_init(&s.json, out);
-        json_obj(&s.json);
-        json_key(&s.json, "config");
-        json_arr(&s.json);
-        config_walk(c, visit_json, &s);
-        json_arr_end(&s.json);
-        json_obj_end(&s.json);
+        json_init(&j, out);
+        json_obj(&j);
+        config_show_json(c, &j);
+        json_obj_end(&j);
         (void)gs_buf_put_str(out, "\n");
         break;
     }
