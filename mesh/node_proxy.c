@@ -209,6 +209,15 @@ node_proxy_drain(struct node_proxy *p, void (*done)(void *arg), void *arg)
     proxy_drain(p->node->proxy, p->node->loop, done, arg);
 }
 
+uint64_t
+node_proxy_refused(const struct node_proxy *p)
+{
+    struct proxy_counters c;
+
+    proxy_counters(p ? p->node->proxy : NULL, &c);
+    return c.mesh_closed_standing;
+}
+
 void
 node_proxy_hurry(struct node_proxy *p)
 {

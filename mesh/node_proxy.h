@@ -25,5 +25,7 @@ void node_proxy_name_callers(struct node_proxy *p);
 void node_proxy_set_timeouts(struct node *n);
 /* Let requests finish, then done(arg). */
 void node_proxy_drain(struct node_proxy *p, void (*done)(void *arg), void *arg);
+/* Streams of other nodes that were answered 503 not-processed so far. NULL: none. */
+uint64_t node_proxy_refused(const struct node_proxy *p);
 void node_proxy_hurry(struct node_proxy *p); /* while it drains: those that have not finished */
-void node_proxy_free(struct node_proxy *p); /* the loop has ended; NULL is fine */
+void node_proxy_free(struct node_proxy *p);  /* the loop has ended; NULL is fine */

@@ -8,6 +8,8 @@
  * A wrong file costs a line for each thing that is wrong with it, and nothing else. */
 #include "mesh/node_reload.h"
 
+#include <inttypes.h>
+
 #include <gossamer/alloc.h>
 #include <gossamer/json_out.h>
 #include <gossamer/log.h>
@@ -230,6 +232,9 @@ on_announced(void *arg)
 {
     struct node_reload *l = arg;
 
+    GS_LOG_AT_MOST(GS_LOG_MANY, GS_LOG_INFO, "config.settled",
+                   "asked=%zu confirmed=%zu ms=%" PRIu64, announce_asked(l->announce),
+                   announce_confirmed(l->announce), node_wall_ms() - l->wall_ms);
     announce_free(l->announce);
     l->announce = NULL;
     node_services_settle(&l->running->node, &l->former);

@@ -10,9 +10,9 @@ struct config;
 struct config_opts;
 
 struct node_run_options {
-    uint32_t workers; /* 1..WORKERS_MAX */
-    bool one_thread;  /* everything on one loop; workers is 1 */
-    bool faults;      /* it may be told to drop what others send (mesh/faults.h) */
+    uint32_t workers;                 /* 1..WORKERS_MAX */
+    bool one_thread;                  /* everything on one loop; workers is 1 */
+    bool faults;                      /* it may be told to drop what others send (mesh/faults.h) */
     const struct config_opts *source; /* how the configuration was read, to read it again */
 };
 

@@ -41,6 +41,7 @@ struct node_stop {
     void (*on_left)(void *arg);
     void *on_left_arg;
     uint64_t begun_ms;
+    uint64_t refused_before; /* streams of other nodes */
 };
 
 struct running {

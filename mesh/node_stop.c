@@ -6,6 +6,7 @@
  *
  * Nobody is refused before everybody has had the time to go elsewhere. That it comes back is said
  * last: the grace for that is short. */
+#include <inttypes.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -173,8 +174,9 @@ on_finished(void *arg)
 {
     struct running *r = arg;
 
-    LOG_INFO("node.drained", "node=%s ms=%llu", r->node.config->node,
-             (unsigned long long)(r->node.loop->now_ms - r->stop.begun_ms));
+    LOG_INFO("node.drained", "node=%s refused=%" PRIu64 " ms=%" PRIu64, r->node.config->node,
+             node_proxy_refused(r->proxy) - r->stop.refused_before,
+             r->node.loop->now_ms - r->stop.begun_ms);
     meshcalls_close(r->node.calls);
     node_records_workers_gone(r->node.records);
     if (r->stop.leaving) {
@@ -200,9 +202,9 @@ on_announced(void *arg)
 {
     struct running *r = arg;
 
-    LOG_INFO("node.announced", "node=%s asked=%zu confirmed=%zu ms=%llu", r->node.config->node,
+    LOG_INFO("node.announced", "node=%s asked=%zu confirmed=%zu ms=%" PRIu64, r->node.config->node,
              announce_asked(r->stop.announce), announce_confirmed(r->stop.announce),
-             (unsigned long long)(r->node.loop->now_ms - r->stop.begun_ms));
+             r->node.loop->now_ms - r->stop.begun_ms);
     announce_free(r->stop.announce);
     r->stop.announce = NULL;
     finish(r);
@@ -216,6 +218,7 @@ begin(struct running *r)
     gs_fsm_move(&n->phase, NODE_DRAINING); /* /ready says so from now on */
     gs_fsm_move(&r->stop.fsm, STOP_ANNOUNCING);
     r->stop.begun_ms = n->loop->now_ms;
+    r->stop.refused_before = node_proxy_refused(r->proxy);
     notify_send("STOPPING=1\nSTATUS=lets requests under way finish");
     node_reload_stop(n->reload);
     confirm_answer(n); /* who waits here is told to look elsewhere */

@@ -124,7 +124,7 @@ struct worker *worker_new(struct proxy *p, const struct proxy_options *o, uint32
                           const struct worker_fds *fds);
 void worker_run(struct worker *w);   /* until stopped; not with a shared loop */
 void worker_drain(struct worker *w); /* any thread */
-void worker_hurry(struct worker *w);   /* any thread: what has not finished when it drains is cut */
+void worker_hurry(struct worker *w); /* any thread: what has not finished when it drains is cut */
 void worker_free(struct worker *w);
 struct endpoint_state *worker_endpoint(struct worker *w, const struct endpoint *e);
 struct service_state *worker_service(struct worker *w, uint32_t id);

@@ -159,9 +159,9 @@
 #define SESSIONS_MAX 20480      /* members and some that restarted */
 #define REPLAY_WINDOW_BITS 1024
 #define LEAVE_MS 1000
-#define CUTS_MAX 256 /* nodes that `debug block` keeps off: a test's, never a mesh's */
-#define RESTART_GRACE_MS 5000        /* of silence, for one that said it restarts: once per boot */
-#define RESTART_TELL_MS 1000         /* until then at the latest it goes, told or not */
+#define CUTS_MAX 256          /* nodes that `debug block` keeps off: a test's, never a mesh's */
+#define RESTART_GRACE_MS 5000 /* of silence, for one that said it restarts: once per boot */
+#define RESTART_TELL_MS 1000  /* until then at the latest it goes, told or not */
 #define BOOT_MAX (UINT64_C(1) << 48) /* boots are milliseconds since 1970, or a few more */
 
 /* ---- record values (mesh/model/codec.def) ---- */

@@ -1,17 +1,41 @@
-"""SIGTERM finishes what runs, takes nothing new, and ends.
+"""SIGTERM finishes what runs, takes nothing new, and ends. In a mesh nobody is refused before all
+others route by it; `leave` does the same and says goodbye.
 
     client ──slow answer──▶ gossamer ◀── SIGTERM
     new client ──╳──▶          └─▶ origin, which holds its answer until a gate opens
+
+    users ─▶ n1 ══▶ n2 ◀── SIGTERM            each of five nodes has an instance of tools,
+    users ─▶ n2 ══▶ n1, n3, n4, n5            and users who call it
 """
+import json
+import os
+import signal
 import socket
-import subprocess
+import threading
 import time
 
 import pytest
 
 from lib import wire
 from lib.client import Cut, request
-from lib.settings import secs, until
+from lib.node import cli, service
+from lib.policy import Label
+from lib.services import Services
+from lib.settings import HEAVY, SLOW, secs, until
+from lib.users import Users, books, whole_sse
+
+STREAM_S = 20 if HEAVY else 3  # of the streams that a rolling restart must not cut
+ROUNDS = 3 if HEAVY else 1
+
+
+@pytest.fixture
+def tell(capsys):
+
+    def out(text):
+        with capsys.disabled():
+            print(f"\n    {text}", end="")
+
+    return out
 
 
 def turned_away(n):
@@ -109,19 +133,51 @@ def test_what_does_not_end_is_cut_at_the_limit(bench):
             assert e.msg is None
 
 
-def test_sigint_is_sigterm_and_a_second_one_does_not_wait(bench):
+def ends_now(n, code, *, began, at_most):
+    assert n.wait(10) == code
+    took = time.monotonic() - began
+    assert took <= secs(at_most), took
+
+
+@pytest.mark.parametrize("first, second", [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")])
+def test_a_second_signal_cuts_what_runs_and_saves(bench, first, second):
     n, o = bench.echo(timeouts={"drain": "60s"})
-    n.exit_wanted = None
-    with n.conn() as c:
-        c.send(request(target="/hold/never"))
-        until("under way", lambda: "/hold/never" in o.targets())
-        n.proc.send_signal(2)
+    state = n.state_dir / "mesh.state"
+    with n.conn() as held, n.conn() as half:
+        held.send(request(target="/hold/never"))
+        half.send(request(target="/half/never"))
+        half.head()
+        until("under way", lambda: {"/hold/never", "/half/never"} <= set(o.targets()))
+        n.proc.send_signal(getattr(signal, "SIG" + first))
         until("new connections are turned away", lambda: turned_away(n))
-        n.proc.send_signal(2)
-        try:
-            n.wait(10)
-        except subprocess.TimeoutExpired:
-            raise AssertionError("a second SIGINT did not end the drain") from None
+        until("a write now has another time than the last one", lambda: time.time_ns() - state.stat(
+        ).st_mtime_ns > 50e6)
+        before = state.stat().st_mtime_ns
+        began = time.monotonic()
+        n.proc.send_signal(getattr(signal, "SIG" + second))
+        ends_now(n, 0, began=began, at_most=2)
+        with pytest.raises(Cut):
+            half.answer()  # it never looks whole
+        with pytest.raises(Cut):
+            held.answer()
+    assert state.stat().st_mtime_ns > before, "the state was not saved"
+    assert [h["signal"] for h in n.lines("node.hurried")] == [str(int(getattr(signal, "SIG" + second)))]
+
+
+def test_a_third_signal_ends_it_at_once(bench):
+    """Whatever it still waits for: here an operator whose request never becomes whole."""
+    n, _ = bench.echo()
+    n.exit_wanted = 1
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(n.socket_path)
+        s.sendall(b"GET /live HTTP/1.1\r\n")
+        n.term()
+        until("only that is left", lambda: n.lines("node.drained"))
+        n.term()
+        until("the second was heard", lambda: n.lines("node.hurried"))
+        began = time.monotonic()
+        n.term()
+        ends_now(n, 1, began=began, at_most=0.5)
 
 
 def test_restart_on_the_same_ports(bench):
@@ -134,3 +190,258 @@ def test_restart_on_the_same_ports(bench):
             assert n.wait(10) == 0
         n.start()
     assert n.ask(target="/id/last").body == b"last\n"
+
+
+# ---- in a mesh -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def five(bench):
+    """Five nodes, each with an instance of tools that answers with its name."""
+    m, labels = Services(bench), [Label(f"n{i}").start() for i in range(1, 6)]
+    for x in labels:
+        m.host(tools={x.name: x})
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 5)
+    yield m
+    for x in labels:
+        x.stop()
+
+
+def announced(n):
+    return [(int(a["asked"]), int(a["confirmed"]), int(a["ms"])) for a in n.lines("node.announced")]
+
+
+def port_of(m, label):
+    return next(int(e["address"].rpartition(":")[2]) for e in m.rows(m["n1"], "tools")
+                if e["labels"]["version"] == label)
+
+
+def test_everybody_goes_elsewhere_before_anybody_is_refused(five, tell):
+    """A stopping node is draining for every other by the time it stops taking streams."""
+    m = five
+    n2 = m["n2"]
+    port = port_of(m, "n2")
+    n2.term()
+    assert n2.wait(10) == 0
+    ((asked, confirmed, ms), ) = announced(n2)
+    tell(f"{confirmed} of {asked} members route by it after {ms} ms")
+    assert asked == confirmed == 4 and ms <= secs(1) * 1000, announced(n2)
+    assert not n2.lines("announce.not_confirmed")
+    for n in m.alive():
+        states = {int(e["address"].rpartition(":")[2]): e["state"] for e in m.rows(n, "tools")}
+        assert states[port] == "draining", states
+
+
+def test_who_does_not_answer_is_waited_for_two_seconds_and_named(five, tell):
+    m = five
+    n2, n3 = m["n2"], m["n3"]
+    os.kill(n3.proc.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        n2.term()
+        until("/ready says 503", lambda: n2.admin_request("GET", "/ready")[0] == 503, 0.5)
+        assert n2.ask(host="tools").status == 200  # nobody is refused yet
+        assert n2.wait(10) == 0
+        took = time.monotonic() - began
+    finally:
+        os.kill(n3.proc.pid, signal.SIGCONT)
+    ((asked, confirmed, ms), ) = announced(n2)
+    tell(f"{confirmed} of {asked} after {ms} ms, ended after {took * 1000:.0f} ms")
+    assert (asked, confirmed) == (4, 3)
+    assert 1900 <= ms and 1.9 <= took <= secs(1.5) + 2, (ms, took)
+    (late, ) = n2.lines("announce.not_confirmed")
+    assert (late["node"], late["what"]) == ("n3", "drain") and late["why"], late
+
+
+def test_a_stop_of_all_at_once_waits_for_nobody(five, tell):
+    m = five
+    began = time.monotonic()
+    for n in m.nodes:
+        n.term()
+    for n in m.nodes:
+        assert n.wait(10) == 0
+    took = time.monotonic() - began
+    tell(f"five nodes ended after {took * 1000:.0f} ms")
+    assert took <= secs(1.5), [announced(n) for n in m.nodes]
+
+
+def test_one_of_five_is_stopped_under_load(five, tell):
+    """Nothing fails at the others; its own users are refused, and lose no answer."""
+    m = five
+    with Users(m["n1"].outbound, "tools", 4) as u1, Users(m["n3"].outbound, "tools", 4) as u3, \
+            Users(m["n2"].outbound, "tools", 4) as own:
+        for _ in range(5 * ROUNDS):
+            for u in (u1, u3, own):
+                u.wait(100)
+            m["n2"].term()
+            assert m["n2"].wait(20) == 0
+            for u in (u1, u3):
+                u.wait(100)
+            m["n2"].start(healthy=False)
+            m.wait_endpoints("tools", ["healthy"] * 5)
+    others, bad = books([u1, u3])
+    mine, own_bad = books([own])
+    refused = sum(int(x["refused"]) for x in m["n2"].lines("node.drained"))
+    tell(f"{5 * ROUNDS} x SIGTERM of one of five: by others {others}, {refused} streams sent "
+         f"elsewhere; by its own users {mine}, "
+         f"{own.refused} connections refused, {own.stale} ended while idle")
+    assert not bad, bad[:5]
+    assert not own_bad, own_bad[:5]
+    assert own.refused > 0
+
+
+def test_a_rolling_restart_cuts_no_stream(bench, tell):
+    """All five, one after the other, while every node has users with short and with long answers."""
+    m, origins = Services(bench), [bench.origin(f"o{i}") for i in range(1, 6)]
+    for i, o in enumerate(origins, 1):
+        m.host(tools={f"v{i}": o}, timeouts={"drain": f"{STREAM_S + 10}s"})
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 5)
+    events = STREAM_S * 10
+    streams = [
+        Users(n.outbound, "tools", 2, f"/sse?n={events}&gap_ms=100", False, whole_sse(events),
+              STREAM_S * 3 + 30) for n in m.nodes
+    ]
+    short = [Users(n.outbound, "tools", 1, "/id/x") for n in m.nodes]
+    for u in streams + short:
+        u.__enter__()
+    for n in m.nodes * ROUNDS:
+        until("streams of all are under way", lambda: all(u.under_way for u in streams), 30)
+        for u in short:
+            u.wait(20)
+        n.term()
+        assert n.wait(STREAM_S + 20) == 0
+        assert not n.lines("drain.cut"), n.said("cut something")
+        n.start(healthy=False)
+        m.wait_endpoints("tools", ["healthy"] * 5)
+    for u in streams + short:
+        u.over = True
+    for u in streams + short:
+        u.__exit__()
+    long, long_bad = books(streams)
+    brief, brief_bad = books(short)
+    tell(f"rolling restart of five: streams of {STREAM_S} s {long}; short ones {brief}; "
+         f"{sum(u.refused for u in streams + short)} connections refused, "
+         f"{sum(u.stale for u in streams + short)} ended while idle")
+    assert not long_bad and not brief_bad, (long_bad[:3], brief_bad[:3])
+
+
+def test_a_restarted_node_is_back_within_a_second(five, tell):
+    m, told = five, []
+    for n in m.nodes:
+        n.term()
+        assert n.wait(10) == 0
+        began = time.monotonic()
+        n.start(healthy=False)
+        ready = time.monotonic() - began
+        m.wait_endpoints("tools", ["healthy"] * 5)
+        told.append(f"{n.lines('node.ready')[-1]['ms']} ms ready, "
+                    f"{(time.monotonic() - began) * 1000:.0f} ms known by all")
+        assert ready <= secs(1), told
+    tell(f"restarted one by one: {'; '.join(told)}")
+    for n in m.nodes:
+        n.term()
+    for n in m.nodes:
+        assert n.wait(10) == 0
+    began = time.monotonic()
+    for n in m.nodes:
+        n.spawn()
+    until("all five are ready", lambda: all(n.is_ready() for n in m.nodes), 10)
+    took = time.monotonic() - began
+    m.wait_endpoints("tools", ["healthy"] * 5)
+    tell(f"all five at once: ready after {took * 1000:.0f} ms")
+    assert took <= secs(1) + 2.5  # nobody is open: each waits OPEN_WAIT_MS for one that is
+
+
+def test_a_restart_is_no_death(five):
+    """Nobody suspects a node that said that it comes back, and does."""
+    m = five
+    m["n3"].term()
+    assert m["n3"].wait(10) == 0
+    m["n3"].start(healthy=False)
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 5)
+    for n in m.alive():
+        assert not n.lines("member.dead", name="n3"), n.said("declared n3 dead")
+
+
+def test_leave_finishes_what_runs_and_withdraws(bench, tell):
+    m, o, p = Services(bench), bench.origin("o"), bench.origin("p")
+    n1 = m.host(tools={"v1": o})
+    n2 = m.host(tools={"v2": p}, timeouts={"drain": "30s"})
+    m.host()
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 2)
+    held = []
+    while not p.seen:
+        held.append(n1.conn())
+        held[-1].send(request(target="/hold/g", host="tools"))
+        until("it has arrived", lambda: len(o.seen) + len(p.seen) == len(held))
+    answer = []
+    leaving = threading.Thread(
+        target=lambda: answer.append(cli("leave", "--socket", n2.socket_path, "-o", "json")))
+    with Users(n1.outbound, "tools", 2, "/id/x") as u:
+        u.wait(20)
+        leaving.start()
+        m.wait_endpoints("tools", {o.port: "healthy", p.port: "draining"}, at=[n1], timeout=3)
+        u.wait(50)
+        assert n2.alive() and not answer  # a request of a peer is still under way
+        assert Services.states(n1)["n2"] == "alive"
+        for x in (o, p):
+            x.open_gate("g")
+        for c in held:
+            assert c.answer().body == b"held"
+            c.close()
+        assert n2.wait(10) == 0
+        leaving.join(secs(5))
+        u.wait(50)
+    code, out, err = answer[0]
+    assert code == 0 and json.loads(out)["left"] is True, (out, err)
+    m.wait_state("n2", "left")
+    m.wait_endpoints("tools", {o.port: "healthy"})
+    said, bad = books([u])
+    tell(f"leave: {said}, answered after {json.loads(out)['ms']:.0f} ms")
+    assert not bad, bad[:5]
+
+
+# ---- systemd -------------------------------------------------------------------------------------
+
+
+class Notified:
+    """NOTIFY_SOCKET: what a service manager hears."""
+
+    def __init__(self, name):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(name)
+        self.sock.setblocking(False)
+        self.heard = []
+
+    def pump(self):
+        while True:
+            try:
+                self.heard.append(dict(x.split("=", 1) for x in self.sock.recv(4096).decode().split("\n")))
+            except BlockingIOError:
+                return self.heard
+
+    def wait(self, key, value="1"):
+        return until(f"{key}={value}", lambda: next(
+            (h for h in self.pump() if h.get(key) == value), None))
+
+
+@pytest.mark.parametrize("where", ["a file", "the abstract namespace"])
+def test_systemd_hears_of_start_reload_and_stop(bench, tmp_path, monkeypatch, where):
+    path = str(tmp_path / "notify") if where == "a file" else f"@gossamer-test-{os.getpid()}"
+    n = bench.node([service("echo", [bench.origin()])], start=False)
+    heard = Notified(path.replace("@", "\0"))
+    monkeypatch.setenv("NOTIFY_SOCKET", path)
+    n.spawn()
+    assert heard.wait("READY")["STATUS"] == "ready" and n.is_ready()
+    heard.heard.clear()
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    n.proc.send_signal(signal.SIGHUP)
+    assert now <= int(heard.wait("RELOADING")["MONOTONIC_USEC"]) <= now + secs(5) * 1e6
+    heard.wait("READY")
+    n.term()
+    heard.wait("STOPPING")
+    assert n.wait(10) == 0
