@@ -81,11 +81,10 @@ cmd_run(int argc, char **argv)
     const struct cli_command cmd = {
         .name = "run",
         .operands = "",
-        .help =
-            "Run a node in the foreground until SIGTERM or Ctrl-C: the other nodes send it "
-            "nothing\n"
-            "more, running requests finish (timeouts.drain), then it ends. A second one cuts what\n"
-            "still runs, a third ends it at once. SIGHUP reads the configuration again.",
+        .help = "Run a node in the foreground until SIGTERM or Ctrl-C: the other nodes send it\n"
+                "nothing more, running requests finish (timeouts.drain), then it ends. A second\n"
+                "one cuts what still runs, a third ends it at once. SIGHUP reads the\n"
+                "configuration again.",
         .options = table,
         .option_count = GS_COUNT(table),
     };
