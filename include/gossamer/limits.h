@@ -16,6 +16,7 @@
 #define STREAM_JOIN_BYTES 4096        /* writes up to this size wait for the end of the event */
 #define ACCEPT_BATCH_MAX 32           /* accepted per event, so that others get their turn */
 #define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
+#define DESCRIPTORS_KEPT 16           /* from clients: for operators, instances and files */
 #define LINGER_MS 2000                /* how long unread input is drained after a refusal */
 #define LINGER_BYTES (1u << 20)       /* and how much of it */
 #define STREAM_DEAD_MS 16000          /* a silent peer's host is gone; gossip tells it in 8 s */
