@@ -120,7 +120,7 @@ attempt_failed(struct exchange *x, enum reason r)
 
     attempt_over(x, r);
     if (x->root && !stale && r != REASON_LIMIT) /* a limit is ours */
-        balance_failed(x->worker, x->attempt.endpoint);
+        balance_failed(x->worker, x->attempt.endpoint, x->attempt.begun_ns);
     if (!replayable(x) || (was_sent && !x->idempotent) ||
         (was_sent && r != REASON_UPSTREAM_CLOSED)) {
         attempt_answer_failed(x, r);
@@ -214,7 +214,7 @@ attempt_refused(struct exchange *x, const struct head *h)
 {
     if (!not_processed(x, h))
         return false;
-    balance_failed(x->worker, x->attempt.endpoint);
+    balance_failed(x->worker, x->attempt.endpoint, x->attempt.begun_ns);
     if (!retry_elsewhere(x))
         return false;
     attempt_cancel(x, REASON_PEER_REFUSED);

@@ -136,10 +136,13 @@ balance_succeeded(struct worker *w, const struct endpoint *e)
 #define FAILED_MAX_NS 64e9
 
 void
-balance_failed(struct worker *w, const struct endpoint *e)
+balance_failed(struct worker *w, const struct endpoint *e, uint64_t begun_ns)
 {
     struct endpoint_state *at = worker_endpoint(w, e);
 
+    GS_ASSERT(begun_ns <= w->loop->now_ns);
+    if (at->failed_ns > 0 && begun_ns <= at->failed_at_ns)
+        return; /* ended by what ended the one before */
     at->failed_ns = fmin(fmax(at->failed_ns * 2, FAILED_NS), FAILED_MAX_NS);
     at->failed_at_ns = w->loop->now_ns;
 }

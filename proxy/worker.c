@@ -188,8 +188,9 @@ take_callers(struct worker *w)
         struct door *d = &w->doors[i];
 
         if (!d->listener)
-            d->listener = gs_listener_new(w->loop, d->fd,
-                                          &(struct gs_listener_events){ on_accepted, on_shed, d });
+            d->listener = gs_listener_new(
+                w->loop, d->fd,
+                &(struct gs_listener_events){ on_accepted, on_shed, d, DESCRIPTORS_KEPT });
     }
 }
 
@@ -385,7 +386,8 @@ worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index,
     adopt(w);
     if (fds->mesh >= 0)
         w->mesh_listener = gs_listener_new(
-            w->loop, fds->mesh, &(struct gs_listener_events){ on_mesh_accepted, on_mesh_shed, w });
+            w->loop, fds->mesh,
+            &(struct gs_listener_events){ on_mesh_accepted, on_mesh_shed, w, DESCRIPTORS_KEPT });
     return w;
 }
 

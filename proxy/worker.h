@@ -168,7 +168,7 @@ const struct route_backend *route_pick_backend(struct worker *w, const struct se
 /* An endpoint of the subset that is none of `tried` if possible; NULL if there is none at all. */
 const struct endpoint *balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried,
                                     uint32_t tried_count);
-void balance_failed(struct worker *w, const struct endpoint *e);
+void balance_failed(struct worker *w, const struct endpoint *e, uint64_t begun_ns);
 void balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns);
 /* An answer that is no failure: while it is fresh, hearsay makes the endpoint no worse one. */
 void balance_succeeded(struct worker *w, const struct endpoint *e);

@@ -17,6 +17,7 @@
 #define ACCEPT_BATCH_MAX 32           /* accepted per event, so that others get their turn */
 #define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
 #define DRAIN_IDLE_MS 300             /* a busy client's next request is here by then */
+#define DESCRIPTORS_KEPT 16           /* from clients: for operators, instances and files */
 #define LINGER_MS 2000                /* how long unread input is drained after a refusal */
 #define LINGER_BYTES (1u << 20)       /* and how much of it */
 #define STREAM_DEAD_MS 16000          /* a silent peer's host is gone; gossip tells it in 8 s */

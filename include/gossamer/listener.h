@@ -11,6 +11,7 @@ struct gs_listener_events {
     void (*accepted)(void *arg, int fd); /* non-blocking, close-on-exec; the callee's */
     void (*shed)(void *arg);             /* one was closed for want of descriptors; may be NULL */
     void *arg;
+    unsigned keep; /* so many of the last descriptors are not for this listener */
 };
 
 /* Bind and listen. share: SO_REUSEPORT (several workers on one port). -1 with a sentence. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -127,6 +128,16 @@ gs_listener_close(struct gs_listener *l)
         close(l->spare_fd);
 }
 
+/* One could not be served: as many as want to may wait, and none is a busy loop. */
+static void
+rest(struct gs_listener *l)
+{
+    if (l->events.shed)
+        l->events.shed(l->events.arg);
+    uv_poll_stop(&l->poll);
+    gs_loop_arm(l->loop, &l->again, ACCEPT_AGAIN_MS);
+}
+
 static void
 shed(struct gs_listener *l)
 {
@@ -138,10 +149,18 @@ shed(struct gs_listener *l)
     if (fd >= 0)
         close(fd);
     l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (l->events.shed)
-        l->events.shed(l->events.arg);
-    uv_poll_stop(&l->poll);
-    gs_loop_arm(l->loop, &l->again, ACCEPT_AGAIN_MS);
+    rest(l);
+}
+
+/* The kernel gives the lowest number that is free: one this high means that nearly all are taken.
+ * The limit is asked for each time: it can be changed from outside. */
+static bool
+is_of_the_last(int fd, unsigned keep)
+{
+    struct rlimit most;
+
+    return keep > 0 && getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur != RLIM_INFINITY &&
+           (rlim_t)fd + keep >= most.rlim_cur;
 }
 
 /* One waiting connection. False: none is left, or none can be taken now. */
@@ -150,6 +169,11 @@ accept_one(struct gs_listener *l)
 {
     int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+    if (fd >= 0 && is_of_the_last(fd, l->events.keep)) {
+        close(fd);
+        rest(l);
+        return false;
+    }
     if (fd >= 0) {
         l->events.accepted(l->events.arg, fd);
         return true;

@@ -10,40 +10,11 @@ import socket
 import threading
 
 from lib import client, wire
+from lib.junk import HEAD, KINDS
 from lib.node import memory_counts
 from lib.settings import SEED, scaled, secs, until
 
 JUNK = scaled("GOSSAMER_JUNK", 1000, 10000)
-HEAD = b"GET /junk HTTP/1.1\r\nHost: echo\r\n"
-# kind -> (bytes, reason it is counted under; None: some reason; "" nothing to count)
-KINDS = {
-    "two spaces": (b"GET  /junk HTTP/1.1\r\nHost: echo\r\n\r\n", "bad_head"),
-    "no host": (b"GET /junk HTTP/1.1\r\n\r\n", "bad_head"),
-    "folded": (HEAD + b" folded: x\r\n\r\n", "bad_head"),
-    "space before colon": (HEAD + b"X : y\r\n\r\n", "bad_head"),
-    "NUL in a value": (HEAD + b"X: \0\r\n\r\n", "bad_head"),
-    "unknown method": (b"FOO /junk HTTP/1.1\r\nHost: echo\r\n\r\n", "unknown_method"),
-    "version": (b"GET /junk HTTP/2.0\r\nHost: echo\r\n\r\n", "http_version"),
-    "coding": (
-        b"POST /junk HTTP/1.1\r\nHost: echo\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "unknown_coding"),
-    "long line": (b"GET /" + b"j" * 20000 + b" HTTP/1.1\r\nHost: echo\r\n\r\n", "line_too_long"),
-    "large head": (HEAD + b"".join(b"X-%d: %b\r\n" % (i, b"j" * 1000)
-                                   for i in range(70)) + b"\r\n", "head_too_large"),
-    "many fields": (HEAD + b"X: y\r\n" * 150 + b"\r\n", "head_too_large"),
-    "connect": (b"CONNECT echo:80 HTTP/1.1\r\nHost: echo:80\r\n\r\n", "not_offered"),
-    "both lengths": (
-        b"POST /junk HTTP/1.1\r\nHost: echo\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n"
-        b"\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: echo\r\n\r\n",
-        None),
-    "tls hello": (bytes.fromhex("16030100a5010000a10303") + wire.derived("hello", 160), None),
-    "ssh": (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", None),
-    "binary": (b"\x00\xff" + wire.derived("binary", 500), None),
-    "h2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), None),
-    "half a head": (HEAD + b"X: y", ""),
-    "nothing": (b"", ""),
-    "blank": (b"\r\n", ""),
-}
 
 
 def junk_round(node, total, seed):
