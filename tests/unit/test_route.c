@@ -172,7 +172,7 @@ test_balance_avoids_the_busy_and_the_tried(void **state)
         assert_true(balance_pick(&b.worker, &b.subset, tried, 2)->slot >= 2);
     }
     assert_int_equal(busy, 0);
-    balance_failed(&b.worker, &b.endpoints[2]);
+    balance_failed(&b.worker, &b.endpoints[2], b.worker.loop->now_ns);
     for (int i = 0; i < 1000; i++)
         assert_int_not_equal(balance_pick(&b.worker, &b.subset, NULL, 0)->slot, 2);
     b.subset.count = 0;
