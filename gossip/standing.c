@@ -67,11 +67,15 @@ ask_around(struct gossip *g, uint64_t now_ms)
     s->pause_ms = s->pause_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : s->pause_ms * 2;
 }
 
-/* Somebody is there, and what they know is known here: alone no more. */
+/* Somebody is there, and what they know is known here: alone no more. Who could have opened by now
+ * and has not goes on asking, so that whoever opens first is found at once: the others' probes may
+ * take some seconds to come by. */
 static bool
 is_settled(const struct gossip *g)
 {
-    return g->standing.answered && members_live(&g->members) > 0;
+    const struct standing *s = &g->standing;
+
+    return s->answered && members_live(&g->members) > 0 && (s->now == GOSSIP_OPEN || s->waits == 0);
 }
 
 void

@@ -28,7 +28,7 @@ from lib.settings import HEAVY, SEED, secs, until
 GET = "GET /r/%d HTTP/1.1\r\nHost: tools\r\n\r\n"
 POST = "POST /r/%d HTTP/1.1\r\nHost: tools\r\nContent-Length: 4\r\n\r\nbody"
 RATE = 500  # a second: four GETs to one POST
-KILLS = 10 if HEAVY else 2
+KILLS = 10 if HEAVY else 1
 DEAD_S = 3
 # Of each fault of an application: so many GETs, at the least; how long an answer may take, how long
 # the fault lasts, how long a client waits. The lighter figures keep the proportions.
@@ -107,11 +107,13 @@ def test_a_node_killed_while_it_holds_requests(bench, backend, tell):
     callers = m.nodes[:4]
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"] * 2)
-    kills, dead, held = [], [], []
+    kills, dead, held, back = [], [], [], []
     with Offered(callers, RATE, mixture(4), limit=20) as load:
         load.wait(RATE)
         for _ in range(KILLS):
-            until("its application holds ten requests", lambda: v2.held() >= 10)
+            began = time.monotonic()
+            until("its application holds ten requests", lambda: v2.held() >= 10, 60)
+            back.append(time.monotonic() - began)
             held.append(v2.held())
             began = time.monotonic()
             victim.crash()
@@ -121,10 +123,10 @@ def test_a_node_killed_while_it_holds_requests(bench, backend, tell):
             victim.start(healthy=False)
             m.wait_endpoints("tools", ["healthy"] * 2, at=callers)
             load.wait(RATE // 2)
-        until("its application is at work again", lambda: v2.held() >= 10)
     said, bad = load.books("GET")
     tell(f"{KILLS} x SIGKILL with {held} requests in its application, dead for all after "
-         f"{', '.join(f'{d:.2f}' for d in dead)} s, {load.offered_enough():.0f} requests a second")
+         f"{', '.join(f'{d:.2f}' for d in dead)} s, {load.offered_enough():.0f} requests a second; at "
+         f"work again after up to {max(back):.1f} s")
     tell(f"{said} {dict(bad) or ''}")
 
     def was_on_its_way(a):
@@ -353,7 +355,7 @@ def test_good_requests_beside_an_attack(bench, backend, tell):
     attack = Attack(seed=SEED, http=n1.outbound, mesh=n1.inbound, gossip=n1.gossip, admin=n1.admin)
     for beside in (contextlib.nullcontext(), attack):
         with Offered([n1, n2], 300, mixture(2)) as load, beside:
-            load.wait(count)
+            load.wait(count, count / 300 + 30)
         said, bad = load.books()
         figures.append((p99(load.answers), f"{said} at {load.offered_enough():.0f} a second"))
         assert not bad, bad

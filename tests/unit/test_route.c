@@ -180,6 +180,57 @@ test_balance_avoids_the_busy_and_the_tried(void **state)
     bench_fini(&b);
 }
 
+/* How long an endpoint is avoided by a client of one other that takes 1 ms. */
+static unsigned
+avoided_s(struct bench *b, const struct endpoint *e)
+{
+    for (unsigned s = 0; s < 300; s++) {
+        for (int i = 0; i < 100; i++) {
+            if (balance_pick(&b->worker, &b->subset, NULL, 0) == e)
+                return s;
+        }
+        b->loop.now_ns += 1000000000;
+        for (uint32_t i = 1; i < ENDPOINTS; i++)
+            balance_observe(&b->worker, &b->endpoints[i], 1000000);
+    }
+    return 300;
+}
+
+/* Given  fifteen exchanges under way at an endpoint
+ * When   its node dies, which ends them all
+ * Then   that is one failure; fifteen attempts one after the other are fifteen */
+static void
+test_one_death_is_one_failure(void **state)
+{
+    static struct bench b; /* not on the stack: it is aligned to cache lines */
+    const struct endpoint *e = &b.endpoints[0];
+    uint64_t begun;
+    unsigned once, together, apart;
+
+    (void)state;
+    bench_init(&b);
+    balance_failed(&b.worker, e, b.loop.now_ns);
+    once = avoided_s(&b, e);
+    bench_fini(&b);
+    bench_init(&b);
+    begun = b.loop.now_ns;
+    for (int i = 0; i < 15; i++) {
+        b.loop.now_ns += 1000000; /* they end within 15 ms */
+        balance_failed(&b.worker, e, begun + (uint64_t)i);
+    }
+    together = avoided_s(&b, e);
+    bench_fini(&b);
+    bench_init(&b);
+    for (int i = 0; i < 15; i++) {
+        b.loop.now_ns += 1000000;
+        balance_failed(&b.worker, e, b.loop.now_ns);
+    }
+    apart = avoided_s(&b, e);
+    bench_fini(&b);
+    assert_in_range(together, once > 0 ? once - 1 : 0, once + 1);
+    assert_true(apart > once + 20);
+}
+
 /* ---- retries ---- */
 
 /* Given  a service whose every request fails
@@ -212,6 +263,7 @@ main(void)
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_balance_prefers_the_fast),
         cmocka_unit_test(test_balance_avoids_the_busy_and_the_tried),
+        cmocka_unit_test(test_one_death_is_one_failure),
         cmocka_unit_test(test_retry_budget),
     };
 

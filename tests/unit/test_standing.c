@@ -146,6 +146,33 @@ test_restart_of_all(void **state)
     cores_free(c);
 }
 
+/* Given  a mesh whose first policy is on the disk of the node that took it, and no other
+ * When   all are killed and start again at once
+ * Then   the others open soon after that one has, with its policy */
+static void
+test_restart_of_all_before_all_have_saved(void **state)
+{
+    struct cores *c = cores_settled(5);
+    struct gs_version v;
+
+    (void)state;
+    for (unsigned i = 1; i < 5; i++)
+        core_kill(c, i, false);
+    v = core_put(c, 0, "k", GS_SLICE("v"), false);
+    core_kill(c, 0, false);
+    for (unsigned i = 0; i < 5; i++) {
+        core_new(c, i, 101);
+        core_restore(c, i);
+        core_join(c, i, i == 0 ? 1 : 0);
+    }
+    cores_run(c, OPEN_WAIT_MS + 500);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_true(is_open(c, i));
+        assert_true(core_has(c, i, "k", &v));
+    }
+    cores_free(c);
+}
+
 /* Given  a member of a mesh without any policy that was restarted, and nobody else
  * When   OPEN_WAIT_MS have passed
  * Then   it opens: it was one of those who had none */
@@ -267,6 +294,7 @@ main(void)
         cmocka_unit_test(test_joiner_with_a_silent_seed),
         cmocka_unit_test(test_restart_alone),
         cmocka_unit_test(test_restart_of_all),
+        cmocka_unit_test(test_restart_of_all_before_all_have_saved),
         cmocka_unit_test(test_restart_without_policy),
         cmocka_unit_test(test_two_joiners_at_once),
         cmocka_unit_test(test_joiner_waits_for_the_restored),
