@@ -297,12 +297,12 @@ gossip_take(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs
             const struct wire_packet *p, bool hearsay)
 {
     static const struct gs_id nobody;
+    struct wire_claim_at at = { 0 };
+    struct wire_claim c;
 
     for (size_t i = 0; i < p->record_count; i++)
         take_record(g, now_ms, wall_ms, sender ? sender : &nobody, p->records[i]);
-    for (size_t i = 0; i < p->claims.len / WIRE_CLAIM_BYTES; i++) {
-        struct wire_claim c = wire_claim_at(p->claims, i);
-
+    while (wire_next_claim(p, &at, &c)) {
         if (member_merge(g, now_ms, &c, hearsay) == MEMBER_LIMIT)
             g->n.refused++;
     }
@@ -340,9 +340,11 @@ static void
 take_datagram(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_addr *from,
               uint64_t sender, const struct wire_packet *p)
 {
-    const struct member *m = members_find_name(&g->members, sender);
+    struct member *m = members_find_name(&g->members, sender);
 
     gossip_take(g, now_ms, wall_ms, m ? &m->id : NULL, p, false);
+    if (m)
+        member_heard(m, now_ms);
     if (p->probe.type)
         probe_take(g, now_ms, sender, from, &p->probe);
     if (p->announce.len > 0)
@@ -624,7 +626,7 @@ gossip_self(const struct gossip *g)
                                  .state = g->members.leaving ? GOSSIP_LEFT : GOSSIP_ALIVE,
                                  .boot = g->records.boot,
                                  .incarnation = g->members.incarnation,
-                                 .restarting = g->members.restarting,
+                                 .restarting = g->members.restarting && !g->members.leaving,
                                  .address = g->address,
                                  .name = g->name,
                                  .about = g->about };

@@ -175,10 +175,19 @@ append(struct packet_room *r, char *list, size_t cap, struct gs_slice *at, const
 bool
 packet_claim(struct packet_room *r, const struct wire_claim *c)
 {
-    char bytes[WIRE_CLAIM_BYTES];
+    size_t at = r->p.claims.len / WIRE_CLAIM_BYTES;
+    char bytes[WIRE_CLAIM_BYTES], mark[WIRE_MARK_BYTES];
 
+    if (c->restarting && r->left < sizeof(bytes) + sizeof(mark) + 2 * LIST_HEAD_BYTES)
+        return false;
     wire_put_claim(bytes, c);
-    return append(r, r->claims, sizeof(r->claims), &r->p.claims, bytes, sizeof(bytes));
+    if (!append(r, r->claims, sizeof(r->claims), &r->p.claims, bytes, sizeof(bytes)))
+        return false;
+    if (c->restarting) {
+        wire_put_mark(mark, at);
+        GS_ASSERT(append(r, r->marks, sizeof(r->marks), &r->p.marks, mark, sizeof(mark)));
+    }
+    return true;
 }
 
 bool

@@ -248,6 +248,8 @@ fail_own(struct gossip *g, uint64_t now_ms, struct member *m)
     struct probe_own o = g->probes.own;
 
     end_own(g);
+    if (member_excused(m))
+        return;
     g->n.probes_failed++;
     member_suspect(g, now_ms, m);
     for (unsigned i = 0; i < o.asked; i++) {
@@ -308,6 +310,14 @@ step_own(struct gossip *g, uint64_t now_ms)
         fail_own(g, now_ms, m);
 }
 
+void
+probe_again(struct gossip *g, uint64_t now_ms, const struct member *m)
+{
+    GS_ASSERT(member_is_live(&g->members, m) || !m->me);
+    if (m->me) /* else nobody knows where it is */
+        send_ping(g, now_ms, &m->id, &m->address, ++g->probes.sequence);
+}
+
 /* ---- those who are gone ---- */
 
 static bool
@@ -358,7 +368,7 @@ gone_begin(struct gossip *g, uint64_t now_ms, struct member *m)
     struct member *helpers[2];
     struct probe_gone *free_one = NULL;
 
-    if (!member_is_live(&g->members, m) || gone_of(p, &m->id))
+    if (!member_is_live(&g->members, m) || gone_of(p, &m->id) || member_excused(m))
         return;
     for (size_t i = 0; i < PROBE_GONES_MAX && !free_one; i++)
         free_one = p->gones[i].used ? NULL : &p->gones[i];

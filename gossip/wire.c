@@ -17,13 +17,6 @@
 #define WIRE_ROOTS_BYTES (8 * WIRE_CLASSES)
 #define WIRE_BUCKETS_BYTES (8 * DIGEST_BUCKETS * WIRE_CLASSES)
 
-/* Where a claim's parts begin. */
-#define CLAIM_STATE 16
-#define CLAIM_BOOT 17
-#define CLAIM_INCARNATION 25
-#define CLAIM_ACCUSER 29
-
-_Static_assert(CLAIM_ACCUSER + GS_ID_BYTES == WIRE_CLAIM_BYTES, "a claim is its parts");
 _Static_assert(DIGEST_BUCKETS <= 64, "a mask has a bit for each bucket");
 
 enum {
@@ -117,33 +110,6 @@ wire_put_members(struct gs_buf *out, const struct gossip_member *m, size_t count
 }
 
 static void
-put_u32(char out[4], uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (char)(v >> (24 - 8 * i));
-}
-
-void
-wire_put_u64(char out[8], uint64_t v)
-{
-    put_u32(out, (uint32_t)(v >> 32));
-    put_u32(out + 4, (uint32_t)v);
-}
-
-void
-wire_put_claim(char out[WIRE_CLAIM_BYTES], const struct wire_claim *c)
-{
-    GS_ASSERT(c->state >= GOSSIP_ALIVE);
-    GS_ASSERT(c->state <= GOSSIP_LEFT);
-    GS_ASSERT(c->boot > 0);
-    memcpy(out, c->id.bytes, GS_ID_BYTES);
-    out[CLAIM_STATE] = (char)c->state;
-    wire_put_u64(out + CLAIM_BOOT, c->boot);
-    put_u32(out + CLAIM_INCARNATION, c->incarnation);
-    memcpy(out + CLAIM_ACCUSER, c->accuser.bytes, GS_ID_BYTES);
-}
-
-static void
 put_address(msgpack_packer *p, unsigned field, const struct gs_addr *a)
 {
     size_t ip_bytes = a->family == 4 ? 4 : 16;
@@ -197,7 +163,8 @@ packet_fields(const struct wire_packet *w)
            (size_t)w->has_roots + (size_t)(w->claims.len > 0) + (size_t)(w->record_count > 0) +
            (size_t)(w->announce.len > 0) + (size_t)(w->pull.len > 0) +
            (size_t)(w->buckets.len > 0) + (size_t)w->has_masks + (size_t)(w->entries[1].len > 0) +
-           (size_t)(w->entries[2].len > 0) + (size_t)(w->pad.len > 0) + (size_t)has_digest(w);
+           (size_t)(w->entries[2].len > 0) + (size_t)(w->pad.len > 0) + (size_t)has_digest(w) +
+           (size_t)(w->marks.len > 0) + (size_t)(w->ages.len > 0);
 }
 
 static void
@@ -286,6 +253,8 @@ wire_put_packet(struct gs_buf *out, const struct wire_packet *w)
     put_list(&p, WIRE_PACKET_PAD, w->pad, 1);
     if (has_digest(w))
         put_uint(&p, WIRE_PACKET_LEVEL, WIRE_LEVEL);
+    put_list(&p, WIRE_PACKET_RESTARTING, w->marks, WIRE_MARK_BYTES);
+    put_list(&p, WIRE_PACKET_AGES, w->ages, WIRE_AGE_BYTES);
     return out->failed ? GS_E_LIMIT : GS_E_OK;
 }
 
@@ -463,37 +432,6 @@ wire_read_members(struct gs_slice bytes, struct gossip_member *out, size_t max, 
 
 /* ---- reading nodes and packets ---- */
 
-uint32_t
-wire_u32(const char *bytes)
-{
-    uint32_t v = 0;
-
-    for (int i = 0; i < 4; i++)
-        v = v << 8 | (uint8_t)bytes[i];
-    return v;
-}
-
-uint64_t
-wire_u64(const char *bytes)
-{
-    return (uint64_t)wire_u32(bytes) << 32 | wire_u32(bytes + 4);
-}
-
-struct wire_claim
-wire_claim_at(struct gs_slice claims, size_t i)
-{
-    const char *at = claims.ptr + i * WIRE_CLAIM_BYTES;
-    struct wire_claim c = { 0 };
-
-    GS_ASSERT(i < claims.len / WIRE_CLAIM_BYTES);
-    memcpy(c.id.bytes, at, GS_ID_BYTES);
-    c.state = (enum gossip_state)(uint8_t)at[CLAIM_STATE];
-    c.boot = wire_u64(at + CLAIM_BOOT);
-    c.incarnation = wire_u32(at + CLAIM_INCARNATION);
-    memcpy(c.accuser.bytes, at + CLAIM_ACCUSER, GS_ID_BYTES);
-    return c;
-}
-
 /* A list of things of `each` bytes: at least one, and no broken one. Absent: nothing. */
 static struct gs_slice
 get_list(struct cursor *c, unsigned number, size_t each)
@@ -611,29 +549,6 @@ get_probe(struct cursor *c, struct wire_probe *out)
              (type != WIRE_ASK && field(c, WIRE_PACKET_ADDRESS));
 }
 
-static bool
-claim_is_sound(const struct wire_claim *c)
-{
-    static const struct gs_id nobody;
-
-    if (c->state < GOSSIP_ALIVE || c->state > GOSSIP_LEFT || c->boot == 0)
-        return false;
-    return c->state == GOSSIP_SUSPECT || c->state == GOSSIP_DEAD || gs_id_eq(&c->accuser, &nobody);
-}
-
-static struct gs_slice
-get_claims(struct cursor *c)
-{
-    struct gs_slice s = get_list(c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
-
-    for (size_t i = 0; i < s.len / WIRE_CLAIM_BYTES; i++) {
-        struct wire_claim claim = wire_claim_at(s, i);
-
-        c->bad = c->bad || !claim_is_sound(&claim);
-    }
-    return s;
-}
-
 /* Returns how many; 0 when absent. */
 static size_t
 get_records(struct cursor *c, struct gs_slice *records)
@@ -691,13 +606,15 @@ read_packet(const msgpack_object *o, struct wire_packet *out, struct gs_slice *r
     if (field(&c, WIRE_PACKET_FLAGS))
         w.flags = (uint32_t)get_uint(&c, WIRE_PACKET_FLAGS, 1, UINT32_MAX);
     w.has_roots = get_per_class(&c, WIRE_PACKET_ROOTS, w.roots);
-    w.claims = get_claims(&c);
+    w.claims = get_list(&c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
+    w.marks = get_list(&c, WIRE_PACKET_RESTARTING, WIRE_MARK_BYTES);
+    w.ages = get_list(&c, WIRE_PACKET_AGES, WIRE_AGE_BYTES);
     w.record_count = get_records(&c, records);
     w.announce = get_list(&c, WIRE_PACKET_ANNOUNCE, WIRE_NOTE_BYTES);
     w.pull = get_list(&c, WIRE_PACKET_PULL, WIRE_NOTE_BYTES);
     get_digest(&c, &w);
     w.pad = get_list(&c, WIRE_PACKET_PAD, 1);
-    if (c.bad)
+    if (c.bad || !wire_claims_are_sound(&w))
         return GS_E_MALFORMED;
     *out = w;
     return GS_E_OK;

@@ -234,6 +234,7 @@ enum gossip_event_type {
     GOSSIP_EVENT_CLOCK_AHEAD, /* the clock in `version` is `ahead_ms` ahead of ours */
     GOSSIP_EVENT_BELOW_FLOOR, /* `sender` offered a key whose tombstone was dropped already */
     GOSSIP_EVENT_NODE,        /* `node` is in another state than before, or says something new */
+    GOSSIP_EVENT_FORGOTTEN,   /* `node` was dropped, with its records; only its id is known still */
     GOSSIP_EVENT_OPENED,      /* gossip_standing() is GOSSIP_OPEN from now on; told once */
 };
 

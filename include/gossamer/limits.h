@@ -162,7 +162,7 @@
 #define LEAVE_MS 1000
 #define CUTS_MAX 256          /* nodes that `debug block` keeps off: a test's, never a mesh's */
 #define RESTART_GRACE_MS 5000 /* of silence, for one that said it restarts: once per boot */
-#define RESTART_TELL_MS 1000  /* until then at the latest it goes, told or not */
+#define RESTART_TELL_MS 500   /* from its word to its last packet, at most */
 #define BOOT_MAX (UINT64_C(1) << 48) /* boots are milliseconds since 1970, or a few more */
 
 /* ---- record values (mesh/model/codec.def) ---- */

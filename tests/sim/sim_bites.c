@@ -9,17 +9,20 @@
 
 enum mutation {
     SOUND,
-    LOSES_RACES,    /* nothing former is kept: a write that lost a race is gone */
-    NEVER_REFUTES,  /* a node lets itself be buried */
-    NO_DIGESTS,     /* policy that rumors did not bring never comes */
-    NO_PROBES,      /* nobody looks whether the others are there */
-    DEAF,           /* no answer to a probe is heard */
-    IMPATIENT_DEAF, /* and who does not answer is dead at once */
-    EXAGGERATES,    /* claims arrive with a higher incarnation than they left */
-    NEVER_OPENS,    /* the policy of a peer is never found equal */
-    SPINS,          /* always due */
-    FORGETS_ITSELF, /* its own incarnation falls */
-    FALLS_BACK,     /* an old version is announced as the present one */
+    LOSES_RACES,      /* nothing former is kept: a write that lost a race is gone */
+    NEVER_REFUTES,    /* a node lets itself be buried */
+    NO_DIGESTS,       /* policy that rumors did not bring never comes */
+    NO_PROBES,        /* nobody looks whether the others are there */
+    DEAF,             /* no answer to a probe is heard */
+    IMPATIENT_DEAF,   /* and who does not answer is dead at once */
+    EXAGGERATES,      /* claims arrive with a higher incarnation than they left */
+    NEVER_OPENS,      /* the policy of a peer is never found equal */
+    SPINS,            /* always due */
+    FORGETS_ITSELF,   /* its own incarnation falls */
+    FALLS_BACK,       /* an old version is announced as the present one */
+    RESTARTS_UNHEARD, /* nobody knows that a node only restarts */
+    FORGETS_SILENTLY, /* nobody is told who was forgotten */
+    KEEPS_THE_DEAD,   /* who is dead is handed on to those who come later, as if just now */
 };
 
 static enum mutation mutation;
@@ -43,7 +46,8 @@ WRAP(void, probe_take, struct gossip *g, uint64_t now_ms, uint64_t sender,
 WRAP(void, probe_stream_done, struct gossip *g, uint64_t now_ms, uint32_t stream, bool good,
      bool gone);
 WRAP(void, member_suspect, struct gossip *g, uint64_t now_ms, struct member *m);
-WRAP(struct wire_claim, wire_claim_at, struct gs_slice claims, size_t i);
+WRAP(bool, wire_next_claim, const struct wire_packet *p, struct wire_claim_at *at,
+     struct wire_claim *out);
 WRAP(void, standing_heard, struct gossip *g, uint64_t now_ms, uint32_t flags,
      const uint64_t *roots);
 WRAP(void, standing_exchanged, struct gossip *g, uint32_t flags);
@@ -130,14 +134,19 @@ __wrap_member_suspect(struct gossip *g, uint64_t now_ms, struct member *m)
         __real_member_suspect(g, now_ms, m);
 }
 
-struct wire_claim
-__wrap_wire_claim_at(struct gs_slice claims, size_t i)
+bool
+__wrap_wire_next_claim(const struct wire_packet *p, struct wire_claim_at *at,
+                       struct wire_claim *out)
 {
-    struct wire_claim c = __real_wire_claim_at(claims, i);
+    bool there = __real_wire_next_claim(p, at, out);
 
-    if (mutation == EXAGGERATES)
-        c.incarnation++;
-    return c;
+    if (there && mutation == EXAGGERATES)
+        out->incarnation++;
+    if (there && mutation == KEEPS_THE_DEAD)
+        out->age_s = 0;
+    if (there && mutation == RESTARTS_UNHEARD)
+        out->restarting = false;
+    return there;
 }
 
 void
@@ -178,6 +187,8 @@ __wrap_gossip_next_event(struct gossip *g, struct gossip_event *out)
 {
     bool there = __real_gossip_next_event(g, out);
 
+    while (there && mutation == FORGETS_SILENTLY && out->type == GOSSIP_EVENT_FORGOTTEN)
+        there = __real_gossip_next_event(g, out);
     if (there && mutation == FALLS_BACK && out->type == GOSSIP_EVENT_RECORD &&
         out->record.class == GOSSIP_OPERATOR && out->record.version.generation % 4 == 0)
         out->record.version.generation = 1;
@@ -207,6 +218,9 @@ static const struct bite bites[] = {
     { "always_due", SPINS, "calm", 0, ORACLE_BOUNDS },
     { "its_own_incarnation_falls", FORGETS_ITSELF, "calm", 60, ORACLE_SELF },
     { "a_version_falls_back", FALLS_BACK, "policy", 0, ORACLE_BACKWARDS },
+    { "a_restart_is_a_death", RESTARTS_UNHEARD, "restart", 60, ORACLE_DEATH },
+    { "forgotten_without_a_word", FORGETS_SILENTLY, "forget", 0, ORACLE_TOLD },
+    { "the_dead_live_on", KEEPS_THE_DEAD, "forget", 0, ORACLE_VIEWS },
     { "nothing_was_restarted", SOUND, "restart", 1, ORACLE_VACUOUS },
 };
 
