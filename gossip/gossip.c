@@ -13,7 +13,6 @@
 #include <gossamer/alloc.h>
 
 #include "gossip/core.h"
-#include "gossip/frozen.h"
 #include "gossip/pull.h"
 
 const char *
@@ -520,6 +519,8 @@ gossip_restore(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, uint16_t kin
     gs_err e;
 
     GS_ASSERT(!g->standing.asked);
+    if (kind == GOSSIP_FRAME_GONE)
+        return members_restore(g, now_ms, wall_ms, bytes, why);
     e = records_restore(&g->records, now_ms, wall_ms, kind, bytes, why);
     if (g->box && g->records.boot != boot)
         members_own_again(g, boot, g->members.incarnation);
@@ -562,13 +563,7 @@ gossip_hlc(const struct gossip *g)
 bool
 gossip_next_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out)
 {
-    return records_next_frame(&g->records, c, out);
-}
-
-struct gossip_frozen *
-gossip_freeze(const struct gossip *g)
-{
-    return records_freeze(&g->records);
+    return records_next_frame(&g->records, c, out) || members_next_frame(g, c, out);
 }
 
 /* ---- events ---- */
@@ -660,6 +655,9 @@ gossip_check(const struct gossip *g)
 {
     records_check(&g->records);
     members_check(g);
+    rumors_check(&g->rumors);
+    probes_check(&g->probes);
+    standing_check(&g->standing);
     syncs_check(g);
     if (g->box)
         box_check(g->box);

@@ -106,6 +106,12 @@ bool members_have_forgotten(const struct members *t, uint64_t now_ms, const stru
 /* Unless it is heard of as alive. */
 void members_recall(struct members *t, const struct gs_id *id);
 
+/* Since when those are gone who are, by the wall clock, for the disk; and back again, behind their
+ * records: a node that is started again and again would else remember them for ever. */
+bool members_next_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out);
+gs_err members_restore(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, struct gs_slice bytes,
+                       struct gs_why *why) GS_MUST_CHECK;
+
 /* ---- member.c: what becomes of one ---- */
 
 enum member_merged {

@@ -197,6 +197,15 @@ members_add(struct gossip *g, uint64_t now_ms, const struct gs_id *id)
     return m;
 }
 
+/* Of one that is only remembered, its record alone tells it. */
+static uint64_t
+last_boot(const struct member_hot *h)
+{
+    uint64_t written = h->cold->me->r.version.generation;
+
+    return written > h->boot ? written : h->boot;
+}
+
 static void
 drop(struct gossip *g, struct member *m)
 {
@@ -208,7 +217,7 @@ drop(struct gossip *g, struct member *m)
     GS_ASSERT(t->by_state[h->state] > 0);
     if (h->placed) /* of the others there is nothing that could come back */
         t->forgotten[t->forgotten_next++ % FORGOTTEN_MAX] = (struct forgotten){
-            .id = m->id, .boot = h->boot, .until_ms = t->reaped_ms + DEAD_KEPT_MS
+            .id = m->id, .boot = last_boot(h), .until_ms = t->reaped_ms + DEAD_KEPT_MS
         };
     t->root -= member_digest(&m->id, h->boot, h->incarnation, h->state);
     t->by_state[h->state]--;
@@ -339,6 +348,51 @@ members_stalled(struct gossip *g, uint64_t late_ms)
     }
     GS_LIST_EACH(at, &g->members.restarts)
         GS_LIST_ENTRY(at, struct member, restart)->grace_ms += late_ms;
+}
+
+/* ---- the disk ---- */
+
+#define GONE_BYTES (GS_ID_BYTES + 8)
+
+bool
+members_next_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out)
+{
+    const struct members *t = &g->members;
+    uint64_t ahead_ms = g->records.store.wall_ahead_ms;
+
+    GS_ASSERT(sizeof(c->scratch) >= GONE_BYTES);
+    while (ahead_ms > 0 && c->member < t->count) {
+        const struct member_hot *h = &t->hot[c->member++];
+
+        if (!h->placed || member_is_thought_alive(h))
+            continue;
+        memcpy(c->scratch, h->cold->id.bytes, GS_ID_BYTES);
+        wire_put_u64((char *)c->scratch + GS_ID_BYTES, h->since_ms + ahead_ms);
+        *out = (struct gossip_frame){ GOSSIP_FRAME_GONE, gs_slice(c->scratch, GONE_BYTES) };
+        return true;
+    }
+    return false;
+}
+
+gs_err
+members_restore(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, struct gs_slice bytes,
+                struct gs_why *why)
+{
+    uint64_t since_ms, age_ms;
+    struct member *m;
+    struct gs_id id;
+
+    if (bytes.len != GONE_BYTES)
+        return gs_refuse(why, GS_E_MALFORMED, "what says since when a member is gone has %d bytes",
+                         GONE_BYTES);
+    memcpy(id.bytes, bytes.ptr, GS_ID_BYTES);
+    since_ms = wire_u64(bytes.ptr + GS_ID_BYTES);
+    age_ms = wall_ms > since_ms ? wall_ms - since_ms : 0;
+    m = members_find(&g->members, &id);
+    if (m && member_hot(&g->members, m)->state == GOSSIP_UNKNOWN)
+        member_hot(&g->members, m)->since_ms =
+            now_ms - (age_ms < DEAD_KEPT_MS ? age_ms : DEAD_KEPT_MS);
+    return GS_E_OK;
 }
 
 /* ---- events ---- */

@@ -50,6 +50,7 @@ push(struct outbox *o, const struct gossip_action *a, char *bytes)
 
     if (o->count == o->cap)
         grow(o);
+    GS_ASSERT(o->count < o->cap);
     at = &o->items[(o->first + o->count++) % o->cap];
     *at = (struct outbox_item){ .action = *a, .bytes = bytes };
 }
@@ -229,6 +230,7 @@ packet_record(struct packet_room *r, struct gs_slice bytes)
 static void
 kept_remove(struct outbox *o, size_t at)
 {
+    GS_ASSERT(at < o->kept_count);
     gs_free(o->kept[at].body);
     memmove(&o->kept[at], &o->kept[at + 1], (o->kept_count - at - 1) * sizeof(o->kept[0]));
     o->kept_count--;

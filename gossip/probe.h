@@ -78,3 +78,4 @@ void probe_unreachable(struct gossip *g, uint64_t now_ms, const struct gs_addr *
 bool probe_awaits(const struct gossip *g, uint32_t sequence); /* is a ping still unanswered? */
 /* The TCP side of an indirect probe (sync.c runs the stream). */
 void probe_stream_done(struct gossip *g, uint64_t now_ms, uint32_t stream, bool good, bool gone);
+void probes_check(const struct probes *p);

@@ -89,6 +89,7 @@ take_slot(struct gossip *g, uint64_t now_ms, enum sync_purpose purpose)
 static void
 finish(struct gossip *g, struct sync *s)
 {
+    GS_ASSERT(s->used);
     outbox_close(g, s->stream);
     end(s);
 }

@@ -282,6 +282,28 @@ struct cursor {
     bool bad;
 };
 
+/* Whatever is fetched of it is good until it is closed; strings are beyond that. */
+static gs_err
+map_open(struct gs_slice bytes, size_t objects_max, msgpack_unpacked *u, struct cursor *c)
+{
+    gs_err e = unpack(bytes, objects_max, u);
+
+    if (e != GS_E_OK)
+        return e;
+    *c = (struct cursor){ .map = &u->data.via.map };
+    if (u->data.type == MSGPACK_OBJECT_MAP)
+        return GS_E_OK;
+    msgpack_unpacked_destroy(u);
+    return GS_E_MALFORMED;
+}
+
+static gs_err
+map_close(msgpack_unpacked *u, const struct cursor *c)
+{
+    msgpack_unpacked_destroy(u);
+    return c->bad ? GS_E_MALFORMED : GS_E_OK;
+}
+
 static const msgpack_object *
 field(const struct cursor *c, unsigned number)
 {
@@ -358,41 +380,37 @@ get_ancestry(struct cursor *c, struct wire_record *w)
     }
 }
 
-static gs_err
-read_record(const msgpack_object *o, struct wire_record *out)
+static void
+get_record(struct cursor *c, struct wire_record *w)
 {
-    struct cursor c = { .map = &o->via.map };
-    struct wire_record w = { 0 };
     uint64_t value_max;
 
-    if (o->type != MSGPACK_OBJECT_MAP)
-        return GS_E_MALFORMED;
-    w.r.class = (enum gossip_class)get_uint(&c, WIRE_RECORD_CLASS, GOSSIP_OPERATOR, GOSSIP_OWNER);
-    w.r.kind = (uint16_t)get_uint(&c, WIRE_RECORD_KIND, 1, UINT16_MAX);
-    w.r.key = get_bin(&c, WIRE_RECORD_KEY, 1, RECORD_KEY_MAX);
-    get_version(&c, WIRE_RECORD_GENERATION, &w.r.version);
-    w.r.tombstone = !field(&c, WIRE_RECORD_VALUE);
-    value_max = w.r.kind == GOSSIP_KIND_TRANSACTION ? RECORD_LIST_MAX : RECORD_VALUE_MAX;
-    if (!w.r.tombstone)
-        w.r.value = get_bin(&c, WIRE_RECORD_VALUE, 0, value_max);
-    if (w.r.class == GOSSIP_OPERATOR)
-        get_ancestry(&c, &w);
-    if (c.bad)
-        return GS_E_MALFORMED;
-    *out = w;
-    return GS_E_OK;
+    w->r.class = (enum gossip_class)get_uint(c, WIRE_RECORD_CLASS, GOSSIP_OPERATOR, GOSSIP_OWNER);
+    w->r.kind = (uint16_t)get_uint(c, WIRE_RECORD_KIND, 1, UINT16_MAX);
+    w->r.key = get_bin(c, WIRE_RECORD_KEY, 1, RECORD_KEY_MAX);
+    get_version(c, WIRE_RECORD_GENERATION, &w->r.version);
+    w->r.tombstone = !field(c, WIRE_RECORD_VALUE);
+    value_max = w->r.kind == GOSSIP_KIND_TRANSACTION ? RECORD_LIST_MAX : RECORD_VALUE_MAX;
+    if (!w->r.tombstone)
+        w->r.value = get_bin(c, WIRE_RECORD_VALUE, 0, value_max);
+    if (w->r.class == GOSSIP_OPERATOR)
+        get_ancestry(c, w);
 }
 
 gs_err
 wire_read_record(struct gs_slice bytes, struct wire_record *out)
 {
+    struct wire_record w = { 0 };
     msgpack_unpacked u;
-    gs_err e = unpack(bytes, WIRE_RECORD_OBJECTS, &u);
+    struct cursor c;
+    gs_err e = map_open(bytes, WIRE_RECORD_OBJECTS, &u, &c);
 
     if (e != GS_E_OK)
         return e;
-    e = read_record(&u.data, out);
-    msgpack_unpacked_destroy(&u);
+    get_record(&c, &w);
+    e = map_close(&u, &c);
+    if (e == GS_E_OK)
+        *out = w;
     return e;
 }
 
@@ -493,33 +511,22 @@ get_address(struct cursor *c, unsigned number, struct gs_addr *out)
     c->bad = c->bad || out->port == 0;
 }
 
-static gs_err
-read_node(const msgpack_object *o, struct wire_node *out)
-{
-    struct cursor c = { .map = &o->via.map };
-    struct wire_node n = { 0 };
-
-    if (o->type != MSGPACK_OBJECT_MAP)
-        return GS_E_MALFORMED;
-    n.name = get_bin(&c, WIRE_NODE_NAME, 1, GOSSIP_NAME_MAX);
-    get_address(&c, WIRE_NODE_ADDRESS, &n.address);
-    n.about = get_bin(&c, WIRE_NODE_ABOUT, 0, GOSSIP_ABOUT_MAX);
-    if (c.bad)
-        return GS_E_MALFORMED;
-    *out = n;
-    return GS_E_OK;
-}
-
 gs_err
 wire_read_node(struct gs_slice bytes, struct wire_node *out)
 {
+    struct wire_node n = { 0 };
     msgpack_unpacked u;
-    gs_err e = unpack(bytes, WIRE_RECORD_OBJECTS, &u);
+    struct cursor c;
+    gs_err e = map_open(bytes, WIRE_RECORD_OBJECTS, &u, &c);
 
     if (e != GS_E_OK)
         return e;
-    e = read_node(&u.data, out);
-    msgpack_unpacked_destroy(&u);
+    n.name = get_bin(&c, WIRE_NODE_NAME, 1, GOSSIP_NAME_MAX);
+    get_address(&c, WIRE_NODE_ADDRESS, &n.address);
+    n.about = get_bin(&c, WIRE_NODE_ABOUT, 0, GOSSIP_ABOUT_MAX);
+    e = map_close(&u, &c);
+    if (e == GS_E_OK)
+        *out = n;
     return e;
 }
 
@@ -592,43 +599,41 @@ get_digest(struct cursor *c, struct wire_packet *out)
     c->bad = c->bad || has_digest(out) != (level == WIRE_LEVEL) || (has_entries && !out->has_masks);
 }
 
-static gs_err
-read_packet(const msgpack_object *o, struct wire_packet *out, struct gs_slice *records)
+static void
+get_packet(struct cursor *c, struct wire_packet *w, struct gs_slice *records)
 {
-    struct cursor c = { .map = &o->via.map };
-    struct wire_packet w = { .records = records };
-
-    if (o->type != MSGPACK_OBJECT_MAP)
-        return GS_E_MALFORMED;
-    w.challenge = get_token(&c, WIRE_PACKET_CHALLENGE);
-    w.echo = get_token(&c, WIRE_PACKET_ECHO);
-    get_probe(&c, &w.probe);
-    if (field(&c, WIRE_PACKET_FLAGS))
-        w.flags = (uint32_t)get_uint(&c, WIRE_PACKET_FLAGS, 1, UINT32_MAX);
-    w.has_roots = get_per_class(&c, WIRE_PACKET_ROOTS, w.roots);
-    w.claims = get_list(&c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
-    w.marks = get_list(&c, WIRE_PACKET_RESTARTING, WIRE_MARK_BYTES);
-    w.ages = get_list(&c, WIRE_PACKET_AGES, WIRE_AGE_BYTES);
-    w.record_count = get_records(&c, records);
-    w.announce = get_list(&c, WIRE_PACKET_ANNOUNCE, WIRE_NOTE_BYTES);
-    w.pull = get_list(&c, WIRE_PACKET_PULL, WIRE_NOTE_BYTES);
-    get_digest(&c, &w);
-    w.pad = get_list(&c, WIRE_PACKET_PAD, 1);
-    if (c.bad || !wire_claims_are_sound(&w))
-        return GS_E_MALFORMED;
-    *out = w;
-    return GS_E_OK;
+    w->records = records;
+    w->challenge = get_token(c, WIRE_PACKET_CHALLENGE);
+    w->echo = get_token(c, WIRE_PACKET_ECHO);
+    get_probe(c, &w->probe);
+    if (field(c, WIRE_PACKET_FLAGS))
+        w->flags = (uint32_t)get_uint(c, WIRE_PACKET_FLAGS, 1, UINT32_MAX);
+    w->has_roots = get_per_class(c, WIRE_PACKET_ROOTS, w->roots);
+    w->claims = get_list(c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
+    w->marks = get_list(c, WIRE_PACKET_RESTARTING, WIRE_MARK_BYTES);
+    w->ages = get_list(c, WIRE_PACKET_AGES, WIRE_AGE_BYTES);
+    w->record_count = get_records(c, records);
+    w->announce = get_list(c, WIRE_PACKET_ANNOUNCE, WIRE_NOTE_BYTES);
+    w->pull = get_list(c, WIRE_PACKET_PULL, WIRE_NOTE_BYTES);
+    get_digest(c, w);
+    w->pad = get_list(c, WIRE_PACKET_PAD, 1);
 }
 
 gs_err
 wire_read_packet(struct gs_slice bytes, struct wire_packet *out, struct gs_slice *records)
 {
+    struct wire_packet w = { 0 };
     msgpack_unpacked u;
-    gs_err e = unpack(bytes, WIRE_PACKET_OBJECTS, &u);
+    struct cursor c;
+    gs_err e = map_open(bytes, WIRE_PACKET_OBJECTS, &u, &c);
 
     if (e != GS_E_OK)
         return e;
-    e = read_packet(&u.data, out, records);
-    msgpack_unpacked_destroy(&u);
+    get_packet(&c, &w, records);
+    e = map_close(&u, &c);
+    if (e == GS_E_OK && !wire_claims_are_sound(&w))
+        e = GS_E_MALFORMED;
+    if (e == GS_E_OK)
+        *out = w;
     return e;
 }

@@ -284,6 +284,7 @@ changes_the_file(const struct gossip_event *e)
         return true;
     case GOSSIP_EVENT_NODE:
         return e->former == e->node.state || e->former == GOSSIP_UNKNOWN ||
+               e->node.state == GOSSIP_DEAD || /* since when it is, is in it */
                (e->node.state != GOSSIP_SUSPECT && e->former != GOSSIP_SUSPECT);
     default:
         return false;

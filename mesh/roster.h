@@ -40,8 +40,8 @@ struct roster_options {
 struct roster *roster_new(const struct roster_options *o);
 void roster_free(struct roster *r);
 
-/* One event of type GOSSIP_EVENT_NODE or _FORGOTTEN; any other is ignored. Not for what was restored
- * from disk before this process heard of anybody. */
+/* One event of type GOSSIP_EVENT_NODE or _FORGOTTEN; any other is ignored. Not for what was
+ * restored from disk before this process heard of anybody. */
 void roster_on_event(struct roster *r, const struct gossip_event *e, uint64_t wall_ms);
 
 /* In order of id: for (size_t at = 0; roster_next(r, &at, &n);). Borrowed until the next event. */

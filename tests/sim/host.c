@@ -234,9 +234,13 @@ drain_events(struct world *w, struct host *h)
         switch (e.type) {
         case GOSSIP_EVENT_NODE:
             oracle_on_node(w, h, &e);
+            if (e.node.state == GOSSIP_DEAD ||
+                (e.node.state != GOSSIP_SUSPECT && e.former != GOSSIP_SUSPECT))
+                flush_soon(w, h);
             break;
         case GOSSIP_EVENT_FORGOTTEN:
             oracle_on_forgotten(w, h, &e);
+            flush_soon(w, h);
             break;
         case GOSSIP_EVENT_RECORD:
             oracle_on_record(w, h, &e);

@@ -388,6 +388,40 @@ leave_figures(struct world *w, FILE *out)
 
 enum forget_role { STAYS, DIES, DIES_AND_RETURNS, LEAVES, LEAVES_AND_RETURNS, FORGET_ROLES };
 
+/* All machines that run, at once: nobody is left who saw the others go. */
+static void
+power_cut(struct world *w, uint64_t unused, uint64_t unused_too)
+{
+    (void)unused;
+    (void)unused_too;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (!host_is_up(&w->hosts[i]))
+            continue;
+        fault_power(w, &w->hosts[i]);
+        world_at(w, w->now_ns + 2 * SIM_S, on_restart, i, FAULT_RESTART_KEPT);
+    }
+}
+
+static void
+check_forgotten(struct world *w)
+{
+    struct gossip_node n;
+
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (!host_is_up(&w->hosts[i]))
+            continue;
+        for (size_t at = 0; gossip_next_node(w->hosts[i].core, &at, &n);) {
+            const struct host *s = &w->hosts[world_host_of(w, &n.id)];
+
+            if (!host_is_up(s))
+                oracle_fail(w, ORACLE_VIEWS, "%s remembers %s, which is gone for long",
+                            w->hosts[i].name, s->name);
+        }
+    }
+    if (w->oracle.forgotten == 0)
+        oracle_fail(w, ORACLE_VACUOUS, "nobody was forgotten");
+}
+
 /* A day in the life of a small mesh: whoever is dead for a day, or left an hour ago, is not there
  * any more, and one that comes back later is new. */
 static void
@@ -408,9 +442,10 @@ forget_run(struct world *w)
             world_at(w, w->now_ns + kept_ns[role] + 300 * SIM_S, on_restart, i, FAULT_RESTART_LOST);
         world_run(w, w->now_ns + 60 * SIM_S);
     }
+    world_at(w, w->now_ns + 20 * 3600 * SIM_S, power_cut, 0, 0);
     world_run(w, end_ns(w));
-    if (w->oracle.forgotten == 0)
-        oracle_fail(w, ORACLE_VACUOUS, "nobody was forgotten");
+    if (!w->over)
+        check_forgotten(w);
 }
 
 static void
@@ -457,8 +492,9 @@ const struct scenario scenarios[] = {
       .disks = true, .faults = FAULT_BIT(LEAVE), .run = leave_run, .figures = leave_figures },
     { "forget", "a day in which nodes die and leave for good, or come back too late", 6, 93600,
       START_CONVERGED, 2, .rests = true, .disks = true,
-      .faults = FAULT_BIT(CRASH) | FAULT_BIT(LEAVE) | FAULT_BIT(RESTART_LOST), .run = forget_run,
-      .figures = forget_figures },
+      .faults = FAULT_BIT(CRASH) | FAULT_BIT(LEAVE) | FAULT_BIT(POWER) | FAULT_BIT(RESTART_KEPT) |
+                FAULT_BIT(RESTART_LOST),
+      .run = forget_run, .figures = forget_figures },
     { "chaos", "all of it at once", 32, 30, START_CONVERGED, 3, .rests = true, .disks = true,
       .run = chaos_run },
 };

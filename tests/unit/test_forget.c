@@ -1,4 +1,4 @@
-/* test_forget.c - who is dead for a day, or left an hour ago, goes: it is told once, and all that was
+/* test_forget.c - who is dead for a day, or left an hour ago, goes: that is told once, and all of
  * its own goes along. */
 #include "tests/unit/cores.h"
 
@@ -139,6 +139,85 @@ test_late_joiners_do_not_keep_the_dead(void **state)
     cores_free(c);
 }
 
+/* Given  two nodes that have buried a third
+ * When   both are started again a day later less an hour, so that nobody is left who saw it die
+ * Then   they forget it when its day is over: their disks say since when it is gone */
+static void
+test_restarts_do_not_keep_the_dead(void **state)
+{
+    struct cores *c = slow_cores(3);
+
+    (void)state;
+    core_kill(c, 2, false);
+    assert_until(c, all_say_dead, 2, 600000);
+    cores_run(c, DEAD_KEPT_MS - 3600000);
+    for (unsigned i = 0; i < 2; i++)
+        core_kill(c, i, false);
+    for (unsigned i = 0; i < 2; i++) {
+        core_new(c, i, 101);
+        core_restore(c, i);
+        core_join(c, i, 1 - i);
+    }
+    cores_run(c, 60000);
+    assert_false(all_have_forgotten(c, 2));
+    assert_until(c, all_have_forgotten, 2, 3600000 + 600000);
+    assert_true(all_say_alive(c, 0));
+    cores_free(c);
+}
+
+static void
+list_frame(struct gs_buf *out, const struct gossip_frame *f)
+{
+    (void)gs_buf_printf(out, "%u:%zu:", f->kind, f->bytes.len);
+    (void)gs_buf_put_slice(out, f->bytes);
+}
+
+/* What is frozen for the disk says the same as the core, and the disk may say what it likes. */
+static void
+test_frames_of_those_who_are_gone(void **state)
+{
+    struct cores *c = slow_cores(4);
+    struct gossip_cursor cursor = { 0 };
+    struct gossip_frozen *frozen;
+    struct gs_buf live, kept;
+    struct gossip_frame f;
+    struct gs_why why;
+    size_t at = 0, gone = 0;
+
+    (void)state;
+    core_kill(c, 2, false);
+    core_kill(c, 3, false);
+    assert_until(c, all_say_dead, 2, 600000);
+    assert_until(c, all_say_dead, 3, 600000);
+    gs_buf_init(&live, 65536);
+    gs_buf_init(&kept, 65536);
+    frozen = gossip_freeze(c->at[0].g);
+    while (gossip_next_frame(c->at[0].g, &cursor, &f)) {
+        gone += f.kind == GOSSIP_FRAME_GONE;
+        list_frame(&live, &f);
+    }
+    while (gossip_frozen_next(frozen, &at, &f))
+        list_frame(&kept, &f);
+    assert_true(gs_slice_eq(gs_buf_slice(&live), gs_buf_slice(&kept)));
+    assert_int_equal(gone, 2);
+    gossip_frozen_free(frozen);
+    gs_buf_fini(&live);
+    gs_buf_fini(&kept);
+
+    core_save(c, 0);
+    core_kill(c, 0, false);
+    core_new(c, 0, 101);
+    core_restore(c, 0);
+    assert_int_equal(gossip_restore(c->at[0].g, c->now_ms, cores_wall(c), GOSSIP_FRAME_GONE,
+                                    GS_SLICE("short"), &why),
+                     GS_E_MALFORMED);
+    assert_int_equal(gossip_restore(c->at[0].g, c->now_ms, cores_wall(c), GOSSIP_FRAME_GONE,
+                                    GS_SLICE("an id of nobody, 24 byte"), &why),
+                     GS_E_OK);
+    gossip_check(c->at[0].g);
+    cores_free(c);
+}
+
 /* ---- memory ---- */
 
 static struct gs_id
@@ -242,6 +321,8 @@ main(void)
         cmocka_unit_test(test_a_return_before_it_is_told),
         cmocka_unit_test(test_forgotten_without_having_been_placed),
         cmocka_unit_test(test_late_joiners_do_not_keep_the_dead),
+        cmocka_unit_test(test_restarts_do_not_keep_the_dead),
+        cmocka_unit_test(test_frames_of_those_who_are_gone),
         cmocka_unit_test(test_members_that_come_and_go_leave_nothing),
     };
 

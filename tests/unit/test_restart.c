@@ -1,4 +1,4 @@
-/* test_restart.c - of a node that said that it restarts: who is patient, for how long, no longer. */
+/* test_restart.c - a node said that it restarts: who is patient, for how long, and no longer. */
 #include "tests/unit/cores.h"
 
 static struct gossip_node
