@@ -11,12 +11,24 @@
 
 #include "gossip/core.h"
 
+static uint64_t
+total(const uint64_t sums[DIGEST_BUCKETS])
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < DIGEST_BUCKETS; i++)
+        sum += sums[i];
+    return sum;
+}
+
 void
 digest_sums(const struct gossip *g, uint64_t sums[WIRE_CLASSES][DIGEST_BUCKETS])
 {
     const struct members *t = &g->members;
     const struct store *st = &g->records.store;
+    uint64_t roots[WIRE_CLASSES];
 
+    gossip_roots(g, roots);
     memset(sums, 0, sizeof(uint64_t) * WIRE_CLASSES * DIGEST_BUCKETS);
     sums[0][g->self.bytes[0] >> 2] += member_digest(&g->self, g->records.boot, t->incarnation,
                                                     t->leaving ? GOSSIP_LEFT : GOSSIP_ALIVE);
@@ -29,6 +41,8 @@ digest_sums(const struct gossip *g, uint64_t sums[WIRE_CLASSES][DIGEST_BUCKETS])
         if (r->counted)
             sums[r->present->r.class][r->key_hash >> 58] += record_digest(r);
     }
+    for (unsigned c = 0; c < WIRE_CLASSES; c++)
+        GS_ASSERT(total(sums[c]) == roots[c]); /* or peers would find a difference for ever */
 }
 
 /* Quiet tombstones are in no sum, but once a bucket differs they are listed: whoever missed one
@@ -58,6 +72,7 @@ digest_wants(const struct gossip *g, const struct wire_packet *p, enum gossip_cl
     struct gs_slice theirs = p->entries[class];
     const struct store *st = &g->records.store;
 
+    GS_ASSERT(theirs.len % WIRE_ENTRY_BYTES == 0);
     for (size_t i = 0; i < theirs.len / WIRE_ENTRY_BYTES; i++) {
         uint64_t key = wire_u64(theirs.ptr + i * WIRE_ENTRY_BYTES);
         uint64_t version = wire_u64(theirs.ptr + i * WIRE_ENTRY_BYTES + 8);
@@ -87,6 +102,7 @@ digest_gives(const struct gossip *g, const struct wire_packet *p, enum gossip_cl
     size_t theirs = p->entries[class].len / WIRE_ENTRY_BYTES;
     char *sorted = gs_alloc(p->entries[class].len + 1);
 
+    GS_ASSERT(class == GOSSIP_OPERATOR || class == GOSSIP_OWNER);
     if (theirs > 0) {
         memcpy(sorted, p->entries[class].ptr, p->entries[class].len);
         qsort(sorted, theirs, WIRE_ENTRY_BYTES, by_key);

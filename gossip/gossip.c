@@ -13,7 +13,6 @@
 #include <gossamer/alloc.h>
 
 #include "gossip/core.h"
-#include "gossip/frozen.h"
 #include "gossip/pull.h"
 
 const char *
@@ -297,12 +296,12 @@ gossip_take(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs
             const struct wire_packet *p, bool hearsay)
 {
     static const struct gs_id nobody;
+    struct wire_claim_at at = { 0 };
+    struct wire_claim c;
 
     for (size_t i = 0; i < p->record_count; i++)
         take_record(g, now_ms, wall_ms, sender ? sender : &nobody, p->records[i]);
-    for (size_t i = 0; i < p->claims.len / WIRE_CLAIM_BYTES; i++) {
-        struct wire_claim c = wire_claim_at(p->claims, i);
-
+    while (wire_next_claim(p, &at, &c)) {
         if (member_merge(g, now_ms, &c, hearsay) == MEMBER_LIMIT)
             g->n.refused++;
     }
@@ -340,9 +339,11 @@ static void
 take_datagram(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const struct gs_addr *from,
               uint64_t sender, const struct wire_packet *p)
 {
-    const struct member *m = members_find_name(&g->members, sender);
+    struct member *m = members_find_name(&g->members, sender);
 
     gossip_take(g, now_ms, wall_ms, m ? &m->id : NULL, p, false);
+    if (m)
+        member_heard(m, now_ms);
     if (p->probe.type)
         probe_take(g, now_ms, sender, from, &p->probe);
     if (p->announce.len > 0)
@@ -518,6 +519,8 @@ gossip_restore(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, uint16_t kin
     gs_err e;
 
     GS_ASSERT(!g->standing.asked);
+    if (kind == GOSSIP_FRAME_GONE)
+        return members_restore(g, now_ms, wall_ms, bytes, why);
     e = records_restore(&g->records, now_ms, wall_ms, kind, bytes, why);
     if (g->box && g->records.boot != boot)
         members_own_again(g, boot, g->members.incarnation);
@@ -560,13 +563,7 @@ gossip_hlc(const struct gossip *g)
 bool
 gossip_next_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out)
 {
-    return records_next_frame(&g->records, c, out);
-}
-
-struct gossip_frozen *
-gossip_freeze(const struct gossip *g)
-{
-    return records_freeze(&g->records);
+    return records_next_frame(&g->records, c, out) || members_next_frame(g, c, out);
 }
 
 /* ---- events ---- */
@@ -624,7 +621,7 @@ gossip_self(const struct gossip *g)
                                  .state = g->members.leaving ? GOSSIP_LEFT : GOSSIP_ALIVE,
                                  .boot = g->records.boot,
                                  .incarnation = g->members.incarnation,
-                                 .restarting = g->members.restarting,
+                                 .restarting = g->members.restarting && !g->members.leaving,
                                  .address = g->address,
                                  .name = g->name,
                                  .about = g->about };
@@ -658,6 +655,9 @@ gossip_check(const struct gossip *g)
 {
     records_check(&g->records);
     members_check(g);
+    rumors_check(&g->rumors);
+    probes_check(&g->probes);
+    standing_check(&g->standing);
     syncs_check(g);
     if (g->box)
         box_check(g->box);

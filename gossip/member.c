@@ -1,8 +1,10 @@
-/* member.c - the table of members, and what becomes of a claim. Start reading at member_merge().
+/* member.c - what becomes of a claim about a member. Start reading at member_merge(). The table
+ * itself is in members.c.
  *
  *              ┌──────────── higher boot or incarnation ───────────┐
  *     UNKNOWN ─▶ ALIVE ──probe failed──▶ SUSPECT ──time is up──▶ DEAD ──a day──▶ forgotten
- *                  └─────── it says so ────────▶ LEFT ──an hour──▶ forgotten
+ *                 │ ▲ └────── it says so ────────▶ LEFT ──an hour──▶ forgotten
+ *                 └─┘ it says that it restarts: nobody's word against it for RESTART_GRACE_MS
  *
  * Inside one (boot, incarnation) a state only goes to the right. A claim against this node is
  * answered by a higher incarnation. */
@@ -16,8 +18,6 @@
 #include "gossip/core.h"
 
 #define INCARNATION_MAX (UINT32_MAX / 2) /* nobody is suspected that often: a lie */
-#define REAP_EVERY_MS 60000
-#define UNPLACED_MS 60000 /* a claim without a record: nobody can probe whom it is about */
 
 const char *
 gossip_state_name(enum gossip_state s)
@@ -26,147 +26,6 @@ gossip_state_name(enum gossip_state s)
 
     GS_ASSERT((size_t)s < GS_COUNT(names));
     return names[s];
-}
-
-/* ---- the table ---- */
-
-void
-members_init(struct members *t)
-{
-    *t = (struct members){ .incarnation = 1, .reap_ms = UINT64_MAX };
-    gs_list_init(&t->suspects);
-    gs_list_init(&t->changed);
-}
-
-static void
-member_free(struct member *m)
-{
-    gs_list_remove(&m->suspect);
-    gs_list_remove(&m->changed);
-    gs_list_remove(&m->rumor.link);
-    gs_free(m->suspicion);
-    version_free(m->me);
-    gs_free(m);
-}
-
-void
-members_fini(struct members *t)
-{
-    for (size_t i = 0; i < t->count; i++)
-        member_free(t->hot[i].cold);
-    gs_free(t->hot);
-    t->hot = NULL;
-    t->count = 0;
-}
-
-/* Index of the first whose id is not below. */
-static size_t
-place(const struct members *t, const uint8_t *id, size_t len)
-{
-    size_t low = 0, high = t->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (memcmp(t->hot[middle].cold->id.bytes, id, len) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct member *
-members_find(const struct members *t, const struct gs_id *id)
-{
-    size_t at = place(t, id->bytes, GS_ID_BYTES);
-
-    return at < t->count && gs_id_eq(&t->hot[at].cold->id, id) ? t->hot[at].cold : NULL;
-}
-
-struct member *
-members_find_name(const struct members *t, uint64_t name)
-{
-    char bytes[8];
-    size_t at;
-
-    wire_put_u64(bytes, name);
-    at = place(t, (const uint8_t *)bytes, sizeof(bytes));
-    if (at == t->count || memcmp(t->hot[at].cold->id.bytes, bytes, sizeof(bytes)) != 0)
-        return NULL;
-    return t->hot[at].cold;
-}
-
-static bool
-hot_is_live(const struct member_hot *h)
-{
-    return h->placed && (h->state == GOSSIP_ALIVE || h->state == GOSSIP_SUSPECT);
-}
-
-struct member *
-members_at_address(const struct members *t, const struct gs_addr *address)
-{
-    for (size_t i = 0; i < t->count; i++) {
-        const struct member_hot *h = &t->hot[i];
-
-        if (hot_is_live(h) && gs_addr_eq(&h->cold->address, address))
-            return h->cold;
-    }
-    return NULL;
-}
-
-bool
-member_is_live(const struct members *t, const struct member *m)
-{
-    return hot_is_live(member_hot(t, m));
-}
-
-size_t
-members_live(const struct members *t)
-{
-    return t->by_state[GOSSIP_ALIVE] + t->by_state[GOSSIP_SUSPECT];
-}
-
-static size_t
-pick_from_all(struct gossip *g, const struct member *other, struct member **out, size_t max)
-{
-    struct members *t = &g->members;
-    size_t seen = 0;
-
-    for (size_t i = 0; i < t->count; i++) { /* reservoir sampling */
-        struct member *m = t->hot[i].cold;
-        size_t at = seen;
-
-        if (m == other || !hot_is_live(&t->hot[i]))
-            continue;
-        seen++;
-        if (at >= max)
-            at = gs_rng_below(&g->rng, (uint32_t)seen);
-        if (at < max)
-            out[at] = m;
-    }
-    return seen < max ? seen : max;
-}
-
-size_t
-members_pick(struct gossip *g, const struct member *other, struct member **out, size_t max)
-{
-    struct members *t = &g->members;
-    size_t count = 0;
-
-    GS_ASSERT(max <= PICK_MAX);
-    if (t->count < 8 * max || members_live(t) < t->count / 2)
-        return pick_from_all(g, other, out, max);
-    for (size_t tries = 0; tries < 8 * max && count < max; tries++) {
-        struct member *m = t->hot[gs_rng_below(&g->rng, (uint32_t)t->count)].cold;
-        bool again = m == other || !member_is_live(t, m);
-
-        for (size_t i = 0; i < count; i++)
-            again = again || out[i] == m;
-        if (!again)
-            out[count++] = m;
-    }
-    return count < max ? pick_from_all(g, other, out, max) : count; /* bad luck is no verdict */
 }
 
 /* ---- digest ---- */
@@ -216,18 +75,24 @@ members_own_again(struct gossip *g, uint64_t former_boot, uint32_t former_incarn
 /* ---- changes ---- */
 
 static void
-enqueue(struct members *t, struct member *m)
-{
-    if (member_hot(t, m)->placed && !gs_list_linked(&m->changed))
-        gs_list_push_back(&t->changed, &m->changed);
-}
-
-static void
 suspicion_end(struct member *m)
 {
     gs_list_remove(&m->suspect);
     gs_free(m->suspicion);
     m->suspicion = NULL;
+}
+
+static bool
+is_restarting(const struct member *m)
+{
+    return gs_list_linked(&m->restart);
+}
+
+static void
+grace_end(struct member *m)
+{
+    gs_list_remove(&m->restart);
+    m->missed = false;
 }
 
 static void
@@ -237,13 +102,19 @@ set_state(struct gossip *g, uint64_t now_ms, struct member *m, uint64_t boot, ui
     struct members *t = &g->members;
     struct member_hot *h = member_hot(t, m);
     bool same = h->state == s;
+    bool same_word = h->boot == boot && h->incarnation == incarnation;
 
     GS_ASSERT(t->by_state[h->state] > 0);
+    GS_ASSERT(s != GOSSIP_UNKNOWN);
+    GS_ASSERT(boot >= h->boot);
+    GS_ASSERT(boot > h->boot || incarnation >= h->incarnation);
     t->root -= digest_of(h);
     t->by_state[h->state]--;
     t->by_state[s]++;
-    if (h->boot != boot)
+    if (h->boot != boot) {
         m->srtt_us = m->rttvar_us = 0;
+        m->grace_ms = 0;
+    }
     h->boot = boot;
     h->incarnation = incarnation;
     h->state = (uint8_t)s;
@@ -252,79 +123,12 @@ set_state(struct gossip *g, uint64_t now_ms, struct member *m, uint64_t boot, ui
     t->root += digest_of(h);
     if (s != GOSSIP_SUSPECT)
         suspicion_end(m);
-    if ((s == GOSSIP_DEAD || s == GOSSIP_LEFT) && t->reap_ms == UINT64_MAX)
-        t->reap_ms = now_ms + REAP_EVERY_MS;
-    enqueue(t, m);
-}
-
-static struct member *
-add(struct gossip *g, uint64_t now_ms, const struct gs_id *id)
-{
-    struct members *t = &g->members;
-    struct member *m = gs_zalloc(sizeof(*m));
-    size_t at = place(t, id->bytes, GS_ID_BYTES);
-
-    GS_ASSERT(!gs_id_eq(id, &g->self));
-    m->id = *id;
-    gs_list_init(&m->suspect);
-    gs_list_init(&m->changed);
-    rumor_init(&m->rumor);
-    if (t->count == t->cap) {
-        t->cap = t->cap ? t->cap * 2 : 16;
-        t->hot = gs_realloc(t->hot, t->cap * sizeof(*t->hot));
-    }
-    memmove(&t->hot[at + 1], &t->hot[at], (t->count - at) * sizeof(*t->hot));
-    t->hot[at] = (struct member_hot){ .cold = m, .since_ms = now_ms };
-    t->count++;
-    for (size_t i = at; i < t->count; i++)
-        t->hot[i].cold->at = (uint32_t)i;
-    t->by_state[GOSSIP_UNKNOWN]++;
-    if (t->reap_ms == UINT64_MAX)
-        t->reap_ms = now_ms + REAP_EVERY_MS;
-    return m;
-}
-
-static void
-drop(struct gossip *g, uint64_t now_ms, struct member *m)
-{
-    struct members *t = &g->members;
-    struct member_hot *h = member_hot(t, m);
-    size_t at = m->at;
-
-    if (h->placed) /* of the others there is nothing that could come back */
-        t->forgotten[t->forgotten_next++ % FORGOTTEN_MAX] =
-            (struct forgotten){ .id = m->id, .boot = h->boot, .until_ms = now_ms + DEAD_KEPT_MS };
-    t->root -= digest_of(h);
-    t->by_state[h->state]--;
-    memmove(&t->hot[at], &t->hot[at + 1], (t->count - at - 1) * sizeof(*t->hot));
-    t->count--;
-    for (size_t i = at; i < t->count; i++)
-        t->hot[i].cold->at = (uint32_t)i;
-    records_forget(&g->records, &m->id);
-    member_free(m);
-}
-
-bool
-members_have_forgotten(const struct members *t, uint64_t now_ms, const struct gs_id *id,
-                       uint64_t boot)
-{
-    for (size_t i = 0; i < FORGOTTEN_MAX; i++) {
-        const struct forgotten *f = &t->forgotten[i];
-
-        if (f->until_ms > now_ms && boot <= f->boot && gs_id_eq(&f->id, id))
-            return true;
-    }
-    return false;
-}
-
-/* Somebody says that it lives: it was cut off for a day, or we were. */
-static void
-recall(struct members *t, const struct gs_id *id)
-{
-    for (size_t i = 0; i < FORGOTTEN_MAX; i++) {
-        if (gs_id_eq(&t->forgotten[i].id, id))
-            t->forgotten[i].until_ms = 0;
-    }
+    if (s != GOSSIP_ALIVE || !same_word)
+        grace_end(m);
+    if (s == GOSSIP_DEAD || s == GOSSIP_LEFT)
+        members_reap_later(t, now_ms);
+    m->forgetting = false;
+    members_enqueue(t, m);
 }
 
 /* Packets name a node by the first bytes of its id, so of two that share them only one is taken:
@@ -397,8 +201,16 @@ void
 member_confirm(struct gossip *g, uint64_t now_ms, struct member *m, const struct gs_id *accuser)
 {
     (void)now_ms;
+    GS_ASSERT(!m->suspicion || !is_restarting(m));
     if (m->suspicion && add_accuser(m->suspicion, accuser))
         shorten(g, m->suspicion);
+}
+
+bool
+member_excused(struct member *m)
+{
+    m->missed = is_restarting(m);
+    return m->missed;
 }
 
 void
@@ -406,6 +218,8 @@ member_suspect(struct gossip *g, uint64_t now_ms, struct member *m)
 {
     struct member_hot *h = member_hot(&g->members, m);
 
+    if (member_excused(m))
+        return;
     if (h->state == GOSSIP_SUSPECT) {
         member_confirm(g, now_ms, m, &g->self);
         return;
@@ -422,11 +236,54 @@ member_dead(struct gossip *g, uint64_t now_ms, struct member *m)
 {
     struct member_hot *h = member_hot(&g->members, m);
 
-    if (h->state != GOSSIP_ALIVE && h->state != GOSSIP_SUSPECT)
+    if (!member_is_thought_alive(h) || member_excused(m))
         return;
     g->n.deaths++;
     set_state(g, now_ms, m, h->boot, h->incarnation, GOSSIP_DEAD);
     rumor_claim(g, now_ms, m);
+}
+
+/* ---- restarting ---- */
+
+/* One grace per boot, however often and by whomever it is said: passed on, its word cannot be told
+ * from another's, so nobody may be kept alive by that for longer. Its last packet may have gone to
+ * others, but not long after its word. False: there is no grace left. */
+static bool
+grace_begin(struct gossip *g, uint64_t now_ms, struct member *m)
+{
+    GS_ASSERT(member_hot(&g->members, m)->state == GOSSIP_ALIVE);
+    if (m->grace_ms == 0)
+        m->grace_ms = now_ms + RESTART_TELL_MS + RESTART_GRACE_MS;
+    if (is_restarting(m) || now_ms >= m->grace_ms)
+        return false;
+    GS_ASSERT(!m->missed);
+    gs_list_push_back(&g->members.restarts, &m->restart);
+    members_enqueue(&g->members, m);
+    return true;
+}
+
+void
+member_heard(struct member *m, uint64_t now_ms)
+{
+    if (is_restarting(m) && m->grace_ms < now_ms + RESTART_GRACE_MS)
+        m->grace_ms = now_ms + RESTART_GRACE_MS;
+}
+
+/* If it did not answer meanwhile it is asked once more: a process that is gone is found dead by
+ * that at once, and one that has just come back says so. */
+void
+member_grace_over(struct gossip *g, uint64_t now_ms, struct member *m)
+{
+    bool missed = m->missed;
+
+    GS_ASSERT(is_restarting(m));
+    GS_ASSERT(now_ms >= m->grace_ms);
+    grace_end(m);
+    members_enqueue(&g->members, m);
+    if (!missed)
+        return;
+    member_suspect(g, now_ms, m);
+    probe_again(g, now_ms, m);
 }
 
 /* ---- claims ---- */
@@ -464,7 +321,8 @@ refute(struct gossip *g, uint64_t now_ms, const struct wire_claim *c)
         return MEMBER_STALE;
     if (c->boot == g->records.boot &&
         (c->incarnation < t->incarnation ||
-         (c->incarnation == t->incarnation && c->state == GOSSIP_ALIVE)))
+         (c->incarnation == t->incarnation && c->state == GOSSIP_ALIVE &&
+          (t->restarting || !c->restarting))))
         return MEMBER_STALE;
     if (!rise_above(g, now_ms, c))
         return MEMBER_STALE;
@@ -515,6 +373,18 @@ confirm(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_c
     return MEMBER_NEWS;
 }
 
+/* Heard of only after its end: it is forgotten when those do who were there, or the dead would be
+ * handed on from node to node for ever. */
+static void
+backdate(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_claim *c)
+{
+    uint64_t age_ms = c->age_s * UINT64_C(1000);
+
+    if (c->state == GOSSIP_DEAD || c->state == GOSSIP_LEFT)
+        member_hot(&g->members, m)->since_ms =
+            now_ms - (age_ms < DEAD_KEPT_MS ? age_ms : DEAD_KEPT_MS);
+}
+
 static enum member_merged
 apply(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_claim *c)
 {
@@ -525,8 +395,12 @@ apply(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_cla
     if (fresh_suspect)
         suspicion_end(m); /* of an earlier incarnation */
     set_state(g, now_ms, m, c->boot, c->incarnation, c->state);
+    if (was == GOSSIP_UNKNOWN)
+        backdate(g, now_ms, m, c);
     if (fresh_suspect)
         suspicion_start(g, now_ms, m, &c->accuser);
+    if (c->restarting)
+        (void)grace_begin(g, now_ms, m);
     if (!was_live && member_is_live(&g->members, m))
         probe_add(g, m);
     if (was == GOSSIP_UNKNOWN && c->state == GOSSIP_DEAD)
@@ -535,10 +409,37 @@ apply(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_cla
     return MEMBER_NEWS;
 }
 
+/* It said that it restarts, and we knew that word of it without this: passed on by a node that does
+ * not know of restarts, or overtaken by a suspicion. */
 static bool
-is_thought_alive(const struct member_hot *h)
+is_late_excuse(const struct member_hot *h, const struct wire_claim *c)
 {
-    return h->state == GOSSIP_ALIVE || h->state == GOSSIP_SUSPECT;
+    return c->restarting && h->boot == c->boot && h->incarnation == c->incarnation &&
+           member_is_thought_alive(h);
+}
+
+static enum member_merged
+excuse(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_claim *c)
+{
+    if (is_restarting(m) || (m->grace_ms != 0 && now_ms >= m->grace_ms)) {
+        rumor_heard(&m->rumor);
+        return MEMBER_STALE;
+    }
+    if (m->suspicion)
+        set_state(g, now_ms, m, c->boot, c->incarnation, GOSSIP_ALIVE);
+    GS_ASSERT(!m->suspicion);
+    if (grace_begin(g, now_ms, m))
+        rumor_claim(g, now_ms, m);
+    return MEMBER_NEWS;
+}
+
+/* Said by somebody who has not heard that it restarts. What is true of it is found when its time is
+ * up. */
+static bool
+is_held_off(const struct gossip *g, const struct member *m, const struct wire_claim *c)
+{
+    return is_restarting(m) && c->boot == member_hot(&g->members, m)->boot &&
+           (c->state == GOSSIP_SUSPECT || c->state == GOSSIP_DEAD);
 }
 
 /* A claim about one who is not in the table: may it come in? */
@@ -569,11 +470,15 @@ member_merge(struct gossip *g, uint64_t now_ms, const struct wire_claim *claim, 
             return MEMBER_STALE;
         if (t->count >= MEMBERS_MAX)
             return MEMBER_LIMIT;
-        recall(t, &c.id);
-        m = add(g, now_ms, &c.id);
+        members_recall(t, &c.id);
+        m = members_add(g, now_ms, &c.id);
     }
+    if (is_held_off(g, m, &c))
+        return MEMBER_STALE;
+    if (is_late_excuse(member_hot(t, m), &c))
+        return excuse(g, now_ms, m, &c);
     order = compare(member_hot(t, m), &c);
-    if (hearsay && c.state == GOSSIP_DEAD && is_thought_alive(member_hot(t, m)) && order < 0)
+    if (hearsay && c.state == GOSSIP_DEAD && member_is_thought_alive(member_hot(t, m)) && order < 0)
         c.state = GOSSIP_SUSPECT; /* a digest kills nobody */
     order = compare(member_hot(t, m), &c);
     if (order == 0)
@@ -588,7 +493,8 @@ member_claim(const struct gossip *g, const struct member *m)
     struct wire_claim c = { .id = m->id,
                             .state = h->state == GOSSIP_UNKNOWN ? GOSSIP_ALIVE : h->state,
                             .boot = h->boot ? h->boot : 1,
-                            .incarnation = h->incarnation };
+                            .incarnation = h->incarnation,
+                            .restarting = is_restarting(m) };
 
     if (m->suspicion) { /* in our own name if we found so ourselves */
         c.accuser = m->suspicion->accusers[m->suspicion->count - 1];
@@ -606,7 +512,8 @@ member_own_claim(const struct gossip *g)
     return (struct wire_claim){ .id = g->self,
                                 .state = own_state(g),
                                 .boot = g->records.boot,
-                                .incarnation = g->members.incarnation };
+                                .incarnation = g->members.incarnation,
+                                .restarting = g->members.restarting && !g->members.leaving };
 }
 
 /* ---- records ---- */
@@ -631,7 +538,7 @@ member_on_record(struct gossip *g, uint64_t now_ms, const struct record *r)
             g->n.refused++;
             return;
         }
-        m = add(g, now_ms, id);
+        m = members_add(g, now_ms, id);
     }
     version_ref(v);
     version_free(m->me);
@@ -639,10 +546,11 @@ member_on_record(struct gossip *g, uint64_t now_ms, const struct record *r)
     m->address = n.address;
     m->name = n.name;
     m->about = n.about;
+    m->forgetting = false;
     member_hot(&g->members, m)->placed = true;
     if (!was_placed && member_is_live(&g->members, m))
         probe_add(g, m);
-    enqueue(&g->members, m);
+    members_enqueue(&g->members, m);
 }
 
 void
@@ -660,79 +568,6 @@ member_rtt(struct member *m, uint32_t sample_us)
     m->srtt_us = (7 * m->srtt_us + sample) / 8;
 }
 
-/* ---- time ---- */
-
-/* How long it stays as it is; UINT64_MAX: as long as it answers. Who is only remembered from the
- * disk goes as the dead do, or it would outlive them here and come back to the others. */
-static uint64_t
-kept_ms(const struct member_hot *h)
-{
-    if (!h->placed)
-        return UNPLACED_MS;
-    if (is_thought_alive(h))
-        return UINT64_MAX;
-    return h->state == GOSSIP_LEFT ? LEFT_KEPT_MS : DEAD_KEPT_MS;
-}
-
-static void
-reap(struct gossip *g, uint64_t now_ms)
-{
-    struct members *t = &g->members;
-    bool more = false;
-
-    for (size_t i = t->count; i-- > 0;) {
-        struct member_hot *h = &t->hot[i];
-        uint64_t kept = kept_ms(h);
-
-        more = more || kept != UINT64_MAX;
-        if (now_ms - h->since_ms < kept || gs_list_linked(&h->cold->changed))
-            continue;
-        if (is_thought_alive(h))
-            member_suspect(g, now_ms, h->cold); /* if it lives it will say so */
-        else
-            drop(g, now_ms, h->cold);
-    }
-    t->reap_ms = more ? now_ms + REAP_EVERY_MS : UINT64_MAX;
-}
-
-void
-members_tick(struct gossip *g, uint64_t now_ms)
-{
-    GS_LIST_EACH_SAFE(at, &g->members.suspects) {
-        struct member *m = GS_LIST_ENTRY(at, struct member, suspect);
-
-        if (now_ms >= m->suspicion->deadline_ms)
-            member_dead(g, now_ms, m);
-    }
-    if (now_ms >= g->members.reap_ms)
-        reap(g, now_ms);
-}
-
-uint64_t
-members_deadline_ms(const struct gossip *g)
-{
-    uint64_t due = g->members.reap_ms;
-
-    GS_LIST_EACH(at, &g->members.suspects) {
-        const struct member *m = GS_LIST_ENTRY(at, struct member, suspect);
-
-        if (m->suspicion->deadline_ms < due)
-            due = m->suspicion->deadline_ms;
-    }
-    return due;
-}
-
-void
-members_stalled(struct gossip *g, uint64_t late_ms)
-{
-    GS_LIST_EACH(at, &g->members.suspects) {
-        struct suspicion *s = GS_LIST_ENTRY(at, struct member, suspect)->suspicion;
-
-        s->since_ms += late_ms;
-        s->deadline_ms += late_ms;
-    }
-}
-
 /* ---- reading ---- */
 
 struct gossip_node
@@ -746,48 +581,8 @@ member_node(const struct gossip *g, const struct member *m)
                                  .incarnation = h->incarnation,
                                  .since_ms = h->since_ms,
                                  .rtt_us = m->srtt_us,
+                                 .restarting = is_restarting(m),
                                  .address = m->address,
                                  .name = m->name,
                                  .about = m->about };
-}
-
-bool
-members_next_event(struct gossip *g, struct gossip_event *out)
-{
-    struct gs_list *link = gs_list_pop_front(&g->members.changed);
-    struct member *m;
-
-    if (!link)
-        return false;
-    m = GS_LIST_ENTRY(link, struct member, changed);
-    *out = (struct gossip_event){ .type = GOSSIP_EVENT_NODE,
-                                  .node = member_node(g, m),
-                                  .former = m->told };
-    if (m->suspicion)
-        out->sender = m->suspicion->accusers[0];
-    m->told = (uint8_t)out->node.state;
-    return true;
-}
-
-void
-members_check(const struct gossip *g)
-{
-    const struct members *t = &g->members;
-    size_t by_state[GOSSIP_LEFT + 1] = { 0 };
-    uint64_t root = member_digest(&g->self, g->records.boot, t->incarnation, own_state(g));
-
-    for (size_t i = 0; i < t->count; i++) {
-        const struct member_hot *h = &t->hot[i];
-
-        GS_ASSERT(h->cold->at == i);
-        GS_ASSERT(h->placed == (h->cold->me != NULL));
-        GS_ASSERT((h->state == GOSSIP_SUSPECT) == (h->cold->suspicion != NULL));
-        GS_ASSERT((h->cold->suspicion != NULL) == gs_list_linked(&h->cold->suspect));
-        GS_ASSERT(i == 0 ||
-                  memcmp(t->hot[i - 1].cold->id.bytes, h->cold->id.bytes, GS_ID_BYTES) < 0);
-        by_state[h->state]++;
-        root += digest_of(h);
-    }
-    GS_ASSERT(memcmp(by_state, t->by_state, sizeof(by_state)) == 0);
-    GS_ASSERT(!g->box || root == t->root);
 }

@@ -35,9 +35,12 @@ struct member {
     struct gs_slice name, about; /* in *me */
     uint32_t srtt_us, rttvar_us; /* RFC 6298; 0: never measured */
     uint8_t told;                /* state of the last event */
-    bool answered;               /* since this process started */
+    bool forgetting;             /* it goes when that was told */
+    bool missed;                 /* it did not answer during its grace */
+    uint64_t grace_ms;           /* when its grace of this boot ends; 0: it had none yet */
     struct suspicion *suspicion; /* while suspected */
     struct gs_list suspect;      /* in members.suspects */
+    struct gs_list restart;      /* in members.restarts: it said that it restarts, and may */
     struct gs_list changed;      /* in line for an event */
     struct rumor rumor;
 };
@@ -53,11 +56,12 @@ struct members {
     struct member_hot *hot; /* sorted by id */
     size_t count, cap;
     size_t by_state[GOSSIP_LEFT + 1];
-    struct gs_list suspects, changed;
+    struct gs_list suspects, restarts, changed;
     uint64_t root; /* sum of member_digest() over all, this node included */
     struct forgotten forgotten[FORGOTTEN_MAX];
     size_t forgotten_next;
-    uint64_t reap_ms; /* when to look for some that are dead for long */
+    uint64_t reap_ms;   /* when to look for some that are dead for long */
+    uint64_t reaped_ms; /* when that was done last */
     /* This node. */
     uint32_t incarnation;
     bool leaving;
@@ -85,9 +89,30 @@ size_t members_live(const struct members *t);
 #define PICK_MAX 16
 size_t members_pick(struct gossip *g, const struct member *other, struct member **out, size_t max);
 
+static inline bool
+member_is_thought_alive(const struct member_hot *h)
+{
+    return h->state == GOSSIP_ALIVE || h->state == GOSSIP_SUSPECT;
+}
+
+/* One that is not in the table yet. */
+struct member *members_add(struct gossip *g, uint64_t now_ms, const struct gs_id *id);
+void members_enqueue(struct members *t, struct member *m); /* for its event; once is enough */
+void members_reap_later(struct members *t, uint64_t now_ms);
+
 /* Dropped here lately: nothing of this owner's boot or those before is taken again. */
 bool members_have_forgotten(const struct members *t, uint64_t now_ms, const struct gs_id *id,
                             uint64_t boot);
+/* Unless it is heard of as alive. */
+void members_recall(struct members *t, const struct gs_id *id);
+
+/* Since when those are gone who are, by the wall clock, for the disk; and back again, behind their
+ * records: a node that is started again and again would else remember them for ever. */
+bool members_next_frame(const struct gossip *g, struct gossip_cursor *c, struct gossip_frame *out);
+gs_err members_restore(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, struct gs_slice bytes,
+                       struct gs_why *why) GS_MUST_CHECK;
+
+/* ---- member.c: what becomes of one ---- */
 
 enum member_merged {
     MEMBER_NEWS,  /* spread it */
@@ -104,6 +129,12 @@ void member_dead(struct gossip *g, uint64_t now_ms, struct member *m);
 /* Another node's failed probe of a suspect, told to us alone, confirms as its own claim would. */
 void member_confirm(struct gossip *g, uint64_t now_ms, struct member *m,
                     const struct gs_id *accuser);
+/* True if its silence is not held against it yet, because it said that it would not answer. */
+bool member_excused(struct member *m);
+/* A proven packet of it came. */
+void member_heard(struct member *m, uint64_t now_ms);
+/* It said that it restarts, and had all the time for it. */
+void member_grace_over(struct gossip *g, uint64_t now_ms, struct member *m);
 /* Its record came, or changed. */
 void member_on_record(struct gossip *g, uint64_t now_ms, const struct record *r);
 struct wire_claim member_claim(const struct gossip *g, const struct member *m);
@@ -115,7 +146,9 @@ uint64_t member_digest(const struct gs_id *id, uint64_t boot, uint32_t incarnati
 void members_count_self(struct gossip *g); /* this node's own claim into the root, at start */
 void members_own_again(struct gossip *g, uint64_t former_boot, uint32_t former_incarnation);
 
-/* Suspicions that ran out; members that are dead for long. */
+/* ---- members.c again ---- */
+
+/* Suspicions and graces that ran out; members that are dead for long. */
 void members_tick(struct gossip *g, uint64_t now_ms);
 uint64_t members_deadline_ms(const struct gossip *g);
 void members_stalled(struct gossip *g, uint64_t late_ms); /* nobody is accused for that time */

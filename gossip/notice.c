@@ -21,7 +21,10 @@ notices_put(struct notices *n, enum gossip_event_type type, struct gs_slice key,
 {
     struct notice *at;
 
-    GS_ASSERT(type != GOSSIP_EVENT_RECORD && type != GOSSIP_EVENT_TRANSACTION);
+    GS_ASSERT(type != GOSSIP_EVENT_RECORD);
+    GS_ASSERT(type != GOSSIP_EVENT_TRANSACTION);
+    GS_ASSERT(type != GOSSIP_EVENT_NODE);
+    GS_ASSERT(type != GOSSIP_EVENT_FORGOTTEN);
     GS_ASSERT(n->count <= GOSSIP_NOTICES_MAX);
     if (n->count == GOSSIP_NOTICES_MAX) {
         n->dropped++;

@@ -50,6 +50,7 @@ push(struct outbox *o, const struct gossip_action *a, char *bytes)
 
     if (o->count == o->cap)
         grow(o);
+    GS_ASSERT(o->count < o->cap);
     at = &o->items[(o->first + o->count++) % o->cap];
     *at = (struct outbox_item){ .action = *a, .bytes = bytes };
 }
@@ -175,10 +176,19 @@ append(struct packet_room *r, char *list, size_t cap, struct gs_slice *at, const
 bool
 packet_claim(struct packet_room *r, const struct wire_claim *c)
 {
-    char bytes[WIRE_CLAIM_BYTES];
+    size_t at = r->p.claims.len / WIRE_CLAIM_BYTES;
+    char bytes[WIRE_CLAIM_BYTES], mark[WIRE_MARK_BYTES];
 
+    if (c->restarting && r->left < sizeof(bytes) + sizeof(mark) + 2 * LIST_HEAD_BYTES)
+        return false;
     wire_put_claim(bytes, c);
-    return append(r, r->claims, sizeof(r->claims), &r->p.claims, bytes, sizeof(bytes));
+    if (!append(r, r->claims, sizeof(r->claims), &r->p.claims, bytes, sizeof(bytes)))
+        return false;
+    if (c->restarting) {
+        wire_put_mark(mark, at);
+        GS_ASSERT(append(r, r->marks, sizeof(r->marks), &r->p.marks, mark, sizeof(mark)));
+    }
+    return true;
 }
 
 bool
@@ -220,6 +230,7 @@ packet_record(struct packet_room *r, struct gs_slice bytes)
 static void
 kept_remove(struct outbox *o, size_t at)
 {
+    GS_ASSERT(at < o->kept_count);
     gs_free(o->kept[at].body);
     memmove(&o->kept[at], &o->kept[at + 1], (o->kept_count - at - 1) * sizeof(o->kept[0]));
     o->kept_count--;

@@ -42,6 +42,7 @@ bool outbox_next(struct outbox *o, struct gossip_action *out);
 struct packet_room {
     struct wire_packet p; /* probe, flags, roots: set by whoever makes it */
     char claims[PACKET_CLAIMS_MAX * WIRE_CLAIM_BYTES];
+    char marks[PACKET_CLAIMS_MAX * WIRE_MARK_BYTES];
     char announce[PACKET_NOTES_MAX * WIRE_NOTE_BYTES];
     char pull[PACKET_NOTES_MAX * WIRE_NOTE_BYTES];
     struct gs_slice records[64];

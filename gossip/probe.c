@@ -212,6 +212,7 @@ begin_own(struct gossip *g, uint64_t now_ms, struct member *m)
     struct probe_own *o = &g->probes.own;
 
     GS_ASSERT(o->phase == PROBE_IDLE);
+    GS_ASSERT(member_is_live(&g->members, m));
     *o = (struct probe_own){ .phase = PROBE_DIRECT,
                              .target = m->id,
                              .sequence = ++g->probes.sequence,
@@ -248,6 +249,8 @@ fail_own(struct gossip *g, uint64_t now_ms, struct member *m)
     struct probe_own o = g->probes.own;
 
     end_own(g);
+    if (member_excused(m))
+        return;
     g->n.probes_failed++;
     member_suspect(g, now_ms, m);
     for (unsigned i = 0; i < o.asked; i++) {
@@ -308,6 +311,14 @@ step_own(struct gossip *g, uint64_t now_ms)
         fail_own(g, now_ms, m);
 }
 
+void
+probe_again(struct gossip *g, uint64_t now_ms, const struct member *m)
+{
+    GS_ASSERT(member_is_live(&g->members, m) || !m->me);
+    if (m->me) /* else nobody knows where it is */
+        send_ping(g, now_ms, &m->id, &m->address, ++g->probes.sequence);
+}
+
 /* ---- those who are gone ---- */
 
 static bool
@@ -358,7 +369,7 @@ gone_begin(struct gossip *g, uint64_t now_ms, struct member *m)
     struct member *helpers[2];
     struct probe_gone *free_one = NULL;
 
-    if (!member_is_live(&g->members, m) || gone_of(p, &m->id))
+    if (!member_is_live(&g->members, m) || gone_of(p, &m->id) || member_excused(m))
         return;
     for (size_t i = 0; i < PROBE_GONES_MAX && !free_one; i++)
         free_one = p->gones[i].used ? NULL : &p->gones[i];
@@ -663,4 +674,25 @@ probes_stalled(struct gossip *g, uint64_t now_ms)
     for (size_t i = 0; i < PROBE_GONES_MAX; i++)
         p->gones[i].used = false;
     probe_health(g, +1);
+}
+
+void
+probes_check(const struct probes *p)
+{
+    const struct probe_own *o = &p->own;
+
+    GS_ASSERT(p->health <= HEALTH_MAX);
+    GS_ASSERT(p->round_at <= p->round_count);
+    GS_ASSERT(p->round_count <= p->round_cap);
+    GS_ASSERT(o->asked <= PROBE_HELPERS);
+    GS_ASSERT(o->nacks <= o->asked);
+    GS_ASSERT(o->phase == PROBE_INDIRECT || o->asked == 0);
+    GS_ASSERT(o->phase == PROBE_INDIRECT || o->stream == 0);
+    for (size_t i = 0; i < PROBE_GONES_MAX; i++) {
+        const struct probe_gone *gone = &p->gones[i];
+
+        GS_ASSERT(gone->count <= gone->asked);
+        GS_ASSERT(gone->asked <= GS_COUNT(gone->helpers));
+        GS_ASSERT(!gone->used || gone->count < gone->asked); /* else it is decided */
+    }
 }

@@ -67,6 +67,9 @@ uint64_t probes_deadline_ms(const struct gossip *g);
 void probes_stalled(struct gossip *g, uint64_t now_ms);
 void probe_health(struct gossip *g, int by);
 void probe_add(struct gossip *g, const struct member *m); /* somewhere into the present round */
+/* Out of turn, and its answer is not waited for: it shall defend itself, or its host say that it is
+ * gone. */
+void probe_again(struct gossip *g, uint64_t now_ms, const struct member *m);
 
 /* The probe part of a proven packet; answers go to `from`. */
 void probe_take(struct gossip *g, uint64_t now_ms, uint64_t sender, const struct gs_addr *from,
@@ -75,3 +78,4 @@ void probe_unreachable(struct gossip *g, uint64_t now_ms, const struct gs_addr *
 bool probe_awaits(const struct gossip *g, uint32_t sequence); /* is a ping still unanswered? */
 /* The TCP side of an indirect probe (sync.c runs the stream). */
 void probe_stream_done(struct gossip *g, uint64_t now_ms, uint32_t stream, bool good, bool gone);
+void probes_check(const struct probes *p);

@@ -29,6 +29,7 @@ sift(struct gossip *g, uint64_t now_ms, struct gs_slice notes, char *wanted)
 {
     size_t len = 0;
 
+    GS_ASSERT(notes.len % WIRE_NOTE_BYTES == 0);
     for (size_t i = 0; i < notes.len / WIRE_NOTE_BYTES; i++) {
         const char *note = notes.ptr + i * WIRE_NOTE_BYTES;
         struct record *r = store_find_hash(&g->records.store, wire_u64(note));
@@ -81,6 +82,7 @@ put_pulled(struct gossip *g, uint64_t now_ms, struct pulled *out, const struct v
     if (out->packets >= PULL_PACKETS_MAX || !packet_fits(v->r.bytes.len) ||
         packet_record(&out->room, v->r.bytes))
         return;
+    GS_ASSERT(!packet_is_empty(&out->room)); /* else there had been room: it fits a packet */
     packet_send(g, now_ms, out->peer, out->to, &out->room);
     packet_init(&out->room);
     if (++out->packets < PULL_PACKETS_MAX)

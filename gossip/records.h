@@ -31,6 +31,11 @@ gs_err records_put(struct records *g, uint64_t now_ms, uint64_t wall_ms,
                    struct gs_why *why) GS_MUST_CHECK;
 gs_err records_put_own(struct records *g, uint64_t now_ms, const struct gossip_op *op,
                        struct gossip_put_result *result, struct gs_why *why) GS_MUST_CHECK;
+/* Every change ends in this. Takes v; *out is its record (NULL: not wanted). */
+struct record_merged records_install(struct records *g, uint64_t now_ms, struct version *v,
+                                     enum record_origin origin, const struct gs_id *sender,
+                                     struct record **out);
+void records_note_wall(struct records *g, uint64_t now_ms, uint64_t wall_ms);
 /* Somebody else wrote in our name, or we did before our disk was lost: go on above that. Every
  * record of ours is written anew. */
 void records_reboot(struct records *g, uint64_t now_ms, uint64_t above_boot);

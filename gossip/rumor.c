@@ -56,6 +56,7 @@ begin(struct gossip *g, uint64_t now_ms, struct rumor *r, struct gs_list *line)
         return;
     }
     r->sends = sends_for(peers);
+    GS_ASSERT(r->sends >= RUMOR_FANOUT);
     r->duplicates = 0;
     gs_list_remove(&r->link);
     gs_list_push_back(line, &r->link);
@@ -264,4 +265,18 @@ rumor_tick(struct gossip *g, uint64_t now_ms)
     if (count == 0)
         forget_all(r);
     r->flush_ms = nothing_owed(r) ? UINT64_MAX : now_ms + RUMOR_REPEAT_MS;
+}
+
+void
+rumors_check(const struct rumors *r)
+{
+    GS_ASSERT(r->flush_ms != UINT64_MAX || nothing_owed(r));
+    for (int line = 0; line < 2; line++) {
+        GS_LIST_EACH(at, line ? &r->records : &r->claims) {
+            const struct rumor *one = GS_LIST_ENTRY(at, struct rumor, link);
+
+            GS_ASSERT(one->sends > 0);
+            GS_ASSERT(one->duplicates <= RUMOR_DUPLICATES);
+        }
+    }
 }

@@ -40,3 +40,4 @@ void rumor_heard(struct rumor *r);
 void rumor_fill(struct gossip *g, struct packet_room *room);
 /* Send a round if one is due. */
 void rumor_tick(struct gossip *g, uint64_t now_ms);
+void rumors_check(const struct rumors *r);

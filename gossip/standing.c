@@ -170,3 +170,13 @@ standing_deadline_ms(const struct gossip *g)
 
     return s->now == GOSSIP_CLOSED && s->decide_ms < due ? s->decide_ms : due;
 }
+
+void
+standing_check(const struct standing *s)
+{
+    GS_ASSERT(s->seed_count <= GOSSIP_SEEDS_MAX);
+    GS_ASSERT(s->now == GOSSIP_CLOSED || s->decide_ms == UINT64_MAX);
+    GS_ASSERT(s->now == GOSSIP_CLOSED || s->asked);
+    GS_ASSERT(!s->told || s->now == GOSSIP_OPEN);
+    GS_ASSERT(s->pause_ms <= RETRY_MAX_MS);
+}

@@ -32,3 +32,4 @@ void standing_heard(struct gossip *g, uint64_t now_ms, uint32_t flags, const uin
 void standing_exchanged(struct gossip *g, uint32_t flags);
 void standing_tick(struct gossip *g, uint64_t now_ms);
 uint64_t standing_deadline_ms(const struct gossip *g);
+void standing_check(const struct standing *s);

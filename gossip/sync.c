@@ -89,6 +89,7 @@ take_slot(struct gossip *g, uint64_t now_ms, enum sync_purpose purpose)
 static void
 finish(struct gossip *g, struct sync *s)
 {
+    GS_ASSERT(s->used);
     outbox_close(g, s->stream);
     end(s);
 }
@@ -129,30 +130,26 @@ send_frame(struct gossip *g, struct sync *s, struct wire_packet *p)
     s->held[s->held_count++] = (struct sync_frame){ bytes, len };
 }
 
-/* Claims of this node and of members whose bucket is in the mask, this node's first. */
-static struct gs_slice
-put_claims(const struct gossip *g, uint64_t mask, char *out)
+/* Claims of this node and of members whose bucket is in the mask, this node's first. With ages: who
+ * hears only now of somebody who is gone shall not remember it for longer than we. */
+static void
+put_claims(const struct gossip *g, uint64_t now_ms, uint64_t mask, struct wire_claims *l,
+           struct wire_packet *p)
 {
     struct wire_claim c = member_own_claim(g);
-    size_t len = WIRE_CLAIM_BYTES;
 
-    wire_put_claim(out, &c);
+    wire_claims_init(l, g->members.count + 1);
+    wire_claims_put(l, &c);
     for (size_t i = 0; i < g->members.count; i++) {
-        const struct member *m = g->members.hot[i].cold;
+        const struct member_hot *h = &g->members.hot[i];
 
-        if (g->members.hot[i].state == GOSSIP_UNKNOWN || !(mask >> (m->id.bytes[0] >> 2) & 1))
+        if (h->state == GOSSIP_UNKNOWN || !(mask >> (h->cold->id.bytes[0] >> 2) & 1))
             continue;
-        c = member_claim(g, m);
-        wire_put_claim(out + len, &c);
-        len += WIRE_CLAIM_BYTES;
+        c = member_claim(g, h->cold);
+        c.age_s = (uint32_t)((now_ms - h->since_ms) / 1000);
+        wire_claims_put(l, &c);
     }
-    return gs_slice(out, len);
-}
-
-static char *
-claims_room(const struct gossip *g)
-{
-    return gs_alloc((g->members.count + 1) * WIRE_CLAIM_BYTES);
+    wire_claims_give(l, p);
 }
 
 /* This node's own record: whoever hears the claim needs its address. */
@@ -168,32 +165,31 @@ own_record(const struct gossip *g, struct gs_slice out[1])
 }
 
 static void
-send_buckets(struct gossip *g, struct sync *s)
+send_buckets(struct gossip *g, uint64_t now_ms, struct sync *s)
 {
     uint64_t sums[WIRE_CLASSES][DIGEST_BUCKETS];
     char bytes[sizeof(sums)];
-    char claim[WIRE_CLAIM_BYTES];
-    struct wire_claim own = member_own_claim(g);
+    struct wire_claims claims;
     struct gs_slice record[1];
     struct wire_packet p = { .records = record, .record_count = own_record(g, record) };
 
     digest_sums(g, sums);
     for (size_t i = 0; i < sizeof(bytes) / 8; i++)
         wire_put_u64(bytes + 8 * i, (&sums[0][0])[i]);
-    wire_put_claim(claim, &own);
-    p.claims = gs_slice(claim, sizeof(claim));
+    put_claims(g, now_ms, 0, &claims, &p);
     p.buckets = gs_slice(bytes, sizeof(bytes));
     send_frame(g, s, &p);
+    wire_claims_fini(&claims);
 }
 
 static void
-send_ask(struct gossip *g, struct sync *s)
+send_ask(struct gossip *g, uint64_t now_ms, struct sync *s)
 {
     struct wire_packet p = { 0 };
 
     switch (s->purpose) {
     case SYNC_DIGEST:
-        send_buckets(g, s);
+        send_buckets(g, now_ms, s);
         break;
     case SYNC_PULL:
         p.pull = gs_slice(s->pull, s->pull_len);
@@ -215,7 +211,7 @@ send_ask(struct gossip *g, struct sync *s)
 
 /* The server's answer to buckets: what it has in those that differ. */
 static void
-send_masks(struct gossip *g, struct sync *s, struct gs_slice buckets)
+send_masks(struct gossip *g, uint64_t now_ms, struct sync *s, struct gs_slice buckets)
 {
     uint64_t sums[WIRE_CLASSES][DIGEST_BUCKETS];
     struct gs_buf entries[WIRE_CLASSES];
@@ -223,7 +219,7 @@ send_masks(struct gossip *g, struct sync *s, struct gs_slice buckets)
     struct wire_packet p = { .has_masks = true,
                              .records = record,
                              .record_count = own_record(g, record) };
-    char *claims = claims_room(g);
+    struct wire_claims claims;
 
     digest_sums(g, sums);
     for (unsigned c = 0; c < WIRE_CLASSES; c++) {
@@ -235,11 +231,11 @@ send_masks(struct gossip *g, struct sync *s, struct gs_slice buckets)
         if (c > 0 && digest_entries(g, (enum gossip_class)c, p.masks[c], &entries[c]) > 0)
             p.entries[c] = gs_buf_slice(&entries[c]);
     }
-    p.claims = put_claims(g, p.masks[0], claims);
+    put_claims(g, now_ms, p.masks[0], &claims, &p);
     send_frame(g, s, &p);
     for (unsigned c = 0; c < WIRE_CLASSES; c++)
         gs_buf_fini(&entries[c]);
-    gs_free(claims);
+    wire_claims_fini(&claims);
 }
 
 /* ---- what goes to the other side ---- */
@@ -320,12 +316,13 @@ pump(struct gossip *g, struct sync *s)
 
 /* The client's answer to masks. */
 static void
-on_masks(struct gossip *g, struct sync *s, const struct wire_packet *p)
+on_masks(struct gossip *g, uint64_t now_ms, struct sync *s, const struct wire_packet *p)
 {
-    char *claims = claims_room(g);
-    struct wire_packet out = { .claims = put_claims(g, p->masks[0], claims) };
+    struct wire_claims claims;
+    struct wire_packet out = { 0 };
     struct gs_buf pull;
 
+    put_claims(g, now_ms, p->masks[0], &claims, &out);
     gs_buf_init(&pull, RECORDS_MAX * WIRE_NOTE_BYTES);
     for (enum gossip_class c = GOSSIP_OPERATOR; c <= GOSSIP_OWNER; c++) {
         digest_wants(g, p, c, &pull);
@@ -334,7 +331,7 @@ on_masks(struct gossip *g, struct sync *s, const struct wire_packet *p)
     out.pull = gs_buf_slice(&pull);
     send_frame(g, s, &out);
     gs_buf_fini(&pull);
-    gs_free(claims);
+    wire_claims_fini(&claims);
     s->state = SYNC_GIVING;
 }
 
@@ -373,7 +370,7 @@ say_busy(struct gossip *g, struct sync *s)
 }
 
 static void
-serve(struct gossip *g, struct sync *s, const struct wire_packet *p)
+serve(struct gossip *g, uint64_t now_ms, struct sync *s, const struct wire_packet *p)
 {
     struct wire_packet out = { 0 };
 
@@ -392,7 +389,7 @@ serve(struct gossip *g, struct sync *s, const struct wire_packet *p)
     }
     s->state = SYNC_GIVING;
     if (p->buckets.len > 0)
-        send_masks(g, s, p->buckets);
+        send_masks(g, now_ms, s, p->buckets);
     on_pull(g, s, p->pull);
     if (p->flags & WIRE_DONE)
         s->done_in = true;
@@ -441,7 +438,7 @@ on_reply(struct gossip *g, uint64_t now_ms, struct sync *s, const struct wire_pa
         return;
     }
     if (p->has_masks && s->state == SYNC_ASKED && s->purpose == SYNC_DIGEST) {
-        on_masks(g, s, p);
+        on_masks(g, now_ms, s, p);
         pump(g, s);
     }
     if (p->flags & WIRE_DONE) {
@@ -468,20 +465,22 @@ on_frame(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, struct sync *s,
          const struct wire_packet *p)
 {
     uint32_t stream = s->stream;
-    const struct member *m = members_find_name(&g->members, s->box.sender);
+    struct member *m = members_find_name(&g->members, s->box.sender);
 
     s->deadline_ms = now_ms + SYNC_TIMEOUT_MS;
     if (s->state == SYNC_HELLO && s->purpose != SYNC_SERVE) {
-        send_ask(g, s);
+        send_ask(g, now_ms, s);
         return;
     }
     gossip_take(g, now_ms, wall_ms, m ? &m->id : NULL, p, true);
+    if (m)
+        member_heard(m, now_ms);
     if (p->has_roots)
         standing_heard(g, now_ms, p->flags, p->roots);
     s = find(g, stream);
     GS_ASSERT(s); /* taking ends no stream */
     if (s->purpose == SYNC_SERVE)
-        serve(g, s, p);
+        serve(g, now_ms, s, p);
     else
         on_reply(g, now_ms, s, p);
 }

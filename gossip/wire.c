@@ -17,13 +17,6 @@
 #define WIRE_ROOTS_BYTES (8 * WIRE_CLASSES)
 #define WIRE_BUCKETS_BYTES (8 * DIGEST_BUCKETS * WIRE_CLASSES)
 
-/* Where a claim's parts begin. */
-#define CLAIM_STATE 16
-#define CLAIM_BOOT 17
-#define CLAIM_INCARNATION 25
-#define CLAIM_ACCUSER 29
-
-_Static_assert(CLAIM_ACCUSER + GS_ID_BYTES == WIRE_CLAIM_BYTES, "a claim is its parts");
 _Static_assert(DIGEST_BUCKETS <= 64, "a mask has a bit for each bucket");
 
 enum {
@@ -117,33 +110,6 @@ wire_put_members(struct gs_buf *out, const struct gossip_member *m, size_t count
 }
 
 static void
-put_u32(char out[4], uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (char)(v >> (24 - 8 * i));
-}
-
-void
-wire_put_u64(char out[8], uint64_t v)
-{
-    put_u32(out, (uint32_t)(v >> 32));
-    put_u32(out + 4, (uint32_t)v);
-}
-
-void
-wire_put_claim(char out[WIRE_CLAIM_BYTES], const struct wire_claim *c)
-{
-    GS_ASSERT(c->state >= GOSSIP_ALIVE);
-    GS_ASSERT(c->state <= GOSSIP_LEFT);
-    GS_ASSERT(c->boot > 0);
-    memcpy(out, c->id.bytes, GS_ID_BYTES);
-    out[CLAIM_STATE] = (char)c->state;
-    wire_put_u64(out + CLAIM_BOOT, c->boot);
-    put_u32(out + CLAIM_INCARNATION, c->incarnation);
-    memcpy(out + CLAIM_ACCUSER, c->accuser.bytes, GS_ID_BYTES);
-}
-
-static void
 put_address(msgpack_packer *p, unsigned field, const struct gs_addr *a)
 {
     size_t ip_bytes = a->family == 4 ? 4 : 16;
@@ -197,7 +163,8 @@ packet_fields(const struct wire_packet *w)
            (size_t)w->has_roots + (size_t)(w->claims.len > 0) + (size_t)(w->record_count > 0) +
            (size_t)(w->announce.len > 0) + (size_t)(w->pull.len > 0) +
            (size_t)(w->buckets.len > 0) + (size_t)w->has_masks + (size_t)(w->entries[1].len > 0) +
-           (size_t)(w->entries[2].len > 0) + (size_t)(w->pad.len > 0) + (size_t)has_digest(w);
+           (size_t)(w->entries[2].len > 0) + (size_t)(w->pad.len > 0) + (size_t)has_digest(w) +
+           (size_t)(w->marks.len > 0) + (size_t)(w->ages.len > 0);
 }
 
 static void
@@ -286,6 +253,8 @@ wire_put_packet(struct gs_buf *out, const struct wire_packet *w)
     put_list(&p, WIRE_PACKET_PAD, w->pad, 1);
     if (has_digest(w))
         put_uint(&p, WIRE_PACKET_LEVEL, WIRE_LEVEL);
+    put_list(&p, WIRE_PACKET_RESTARTING, w->marks, WIRE_MARK_BYTES);
+    put_list(&p, WIRE_PACKET_AGES, w->ages, WIRE_AGE_BYTES);
     return out->failed ? GS_E_LIMIT : GS_E_OK;
 }
 
@@ -312,6 +281,28 @@ struct cursor {
     const msgpack_object_map *map;
     bool bad;
 };
+
+/* Whatever is fetched of it is good until it is closed; strings are beyond that. */
+static gs_err
+map_open(struct gs_slice bytes, size_t objects_max, msgpack_unpacked *u, struct cursor *c)
+{
+    gs_err e = unpack(bytes, objects_max, u);
+
+    if (e != GS_E_OK)
+        return e;
+    *c = (struct cursor){ .map = &u->data.via.map };
+    if (u->data.type == MSGPACK_OBJECT_MAP)
+        return GS_E_OK;
+    msgpack_unpacked_destroy(u);
+    return GS_E_MALFORMED;
+}
+
+static gs_err
+map_close(msgpack_unpacked *u, const struct cursor *c)
+{
+    msgpack_unpacked_destroy(u);
+    return c->bad ? GS_E_MALFORMED : GS_E_OK;
+}
 
 static const msgpack_object *
 field(const struct cursor *c, unsigned number)
@@ -389,41 +380,37 @@ get_ancestry(struct cursor *c, struct wire_record *w)
     }
 }
 
-static gs_err
-read_record(const msgpack_object *o, struct wire_record *out)
+static void
+get_record(struct cursor *c, struct wire_record *w)
 {
-    struct cursor c = { .map = &o->via.map };
-    struct wire_record w = { 0 };
     uint64_t value_max;
 
-    if (o->type != MSGPACK_OBJECT_MAP)
-        return GS_E_MALFORMED;
-    w.r.class = (enum gossip_class)get_uint(&c, WIRE_RECORD_CLASS, GOSSIP_OPERATOR, GOSSIP_OWNER);
-    w.r.kind = (uint16_t)get_uint(&c, WIRE_RECORD_KIND, 1, UINT16_MAX);
-    w.r.key = get_bin(&c, WIRE_RECORD_KEY, 1, RECORD_KEY_MAX);
-    get_version(&c, WIRE_RECORD_GENERATION, &w.r.version);
-    w.r.tombstone = !field(&c, WIRE_RECORD_VALUE);
-    value_max = w.r.kind == GOSSIP_KIND_TRANSACTION ? RECORD_LIST_MAX : RECORD_VALUE_MAX;
-    if (!w.r.tombstone)
-        w.r.value = get_bin(&c, WIRE_RECORD_VALUE, 0, value_max);
-    if (w.r.class == GOSSIP_OPERATOR)
-        get_ancestry(&c, &w);
-    if (c.bad)
-        return GS_E_MALFORMED;
-    *out = w;
-    return GS_E_OK;
+    w->r.class = (enum gossip_class)get_uint(c, WIRE_RECORD_CLASS, GOSSIP_OPERATOR, GOSSIP_OWNER);
+    w->r.kind = (uint16_t)get_uint(c, WIRE_RECORD_KIND, 1, UINT16_MAX);
+    w->r.key = get_bin(c, WIRE_RECORD_KEY, 1, RECORD_KEY_MAX);
+    get_version(c, WIRE_RECORD_GENERATION, &w->r.version);
+    w->r.tombstone = !field(c, WIRE_RECORD_VALUE);
+    value_max = w->r.kind == GOSSIP_KIND_TRANSACTION ? RECORD_LIST_MAX : RECORD_VALUE_MAX;
+    if (!w->r.tombstone)
+        w->r.value = get_bin(c, WIRE_RECORD_VALUE, 0, value_max);
+    if (w->r.class == GOSSIP_OPERATOR)
+        get_ancestry(c, w);
 }
 
 gs_err
 wire_read_record(struct gs_slice bytes, struct wire_record *out)
 {
+    struct wire_record w = { 0 };
     msgpack_unpacked u;
-    gs_err e = unpack(bytes, WIRE_RECORD_OBJECTS, &u);
+    struct cursor c;
+    gs_err e = map_open(bytes, WIRE_RECORD_OBJECTS, &u, &c);
 
     if (e != GS_E_OK)
         return e;
-    e = read_record(&u.data, out);
-    msgpack_unpacked_destroy(&u);
+    get_record(&c, &w);
+    e = map_close(&u, &c);
+    if (e == GS_E_OK)
+        *out = w;
     return e;
 }
 
@@ -462,37 +449,6 @@ wire_read_members(struct gs_slice bytes, struct gossip_member *out, size_t max, 
 }
 
 /* ---- reading nodes and packets ---- */
-
-uint32_t
-wire_u32(const char *bytes)
-{
-    uint32_t v = 0;
-
-    for (int i = 0; i < 4; i++)
-        v = v << 8 | (uint8_t)bytes[i];
-    return v;
-}
-
-uint64_t
-wire_u64(const char *bytes)
-{
-    return (uint64_t)wire_u32(bytes) << 32 | wire_u32(bytes + 4);
-}
-
-struct wire_claim
-wire_claim_at(struct gs_slice claims, size_t i)
-{
-    const char *at = claims.ptr + i * WIRE_CLAIM_BYTES;
-    struct wire_claim c = { 0 };
-
-    GS_ASSERT(i < claims.len / WIRE_CLAIM_BYTES);
-    memcpy(c.id.bytes, at, GS_ID_BYTES);
-    c.state = (enum gossip_state)(uint8_t)at[CLAIM_STATE];
-    c.boot = wire_u64(at + CLAIM_BOOT);
-    c.incarnation = wire_u32(at + CLAIM_INCARNATION);
-    memcpy(c.accuser.bytes, at + CLAIM_ACCUSER, GS_ID_BYTES);
-    return c;
-}
 
 /* A list of things of `each` bytes: at least one, and no broken one. Absent: nothing. */
 static struct gs_slice
@@ -555,33 +511,22 @@ get_address(struct cursor *c, unsigned number, struct gs_addr *out)
     c->bad = c->bad || out->port == 0;
 }
 
-static gs_err
-read_node(const msgpack_object *o, struct wire_node *out)
-{
-    struct cursor c = { .map = &o->via.map };
-    struct wire_node n = { 0 };
-
-    if (o->type != MSGPACK_OBJECT_MAP)
-        return GS_E_MALFORMED;
-    n.name = get_bin(&c, WIRE_NODE_NAME, 1, GOSSIP_NAME_MAX);
-    get_address(&c, WIRE_NODE_ADDRESS, &n.address);
-    n.about = get_bin(&c, WIRE_NODE_ABOUT, 0, GOSSIP_ABOUT_MAX);
-    if (c.bad)
-        return GS_E_MALFORMED;
-    *out = n;
-    return GS_E_OK;
-}
-
 gs_err
 wire_read_node(struct gs_slice bytes, struct wire_node *out)
 {
+    struct wire_node n = { 0 };
     msgpack_unpacked u;
-    gs_err e = unpack(bytes, WIRE_RECORD_OBJECTS, &u);
+    struct cursor c;
+    gs_err e = map_open(bytes, WIRE_RECORD_OBJECTS, &u, &c);
 
     if (e != GS_E_OK)
         return e;
-    e = read_node(&u.data, out);
-    msgpack_unpacked_destroy(&u);
+    n.name = get_bin(&c, WIRE_NODE_NAME, 1, GOSSIP_NAME_MAX);
+    get_address(&c, WIRE_NODE_ADDRESS, &n.address);
+    n.about = get_bin(&c, WIRE_NODE_ABOUT, 0, GOSSIP_ABOUT_MAX);
+    e = map_close(&u, &c);
+    if (e == GS_E_OK)
+        *out = n;
     return e;
 }
 
@@ -609,29 +554,6 @@ get_probe(struct cursor *c, struct wire_probe *out)
     c->bad = c->bad || (type == 0 && field(c, WIRE_PACKET_SEQUENCE)) ||
              (!has_target(out->type) && field(c, WIRE_PACKET_TARGET)) ||
              (type != WIRE_ASK && field(c, WIRE_PACKET_ADDRESS));
-}
-
-static bool
-claim_is_sound(const struct wire_claim *c)
-{
-    static const struct gs_id nobody;
-
-    if (c->state < GOSSIP_ALIVE || c->state > GOSSIP_LEFT || c->boot == 0)
-        return false;
-    return c->state == GOSSIP_SUSPECT || c->state == GOSSIP_DEAD || gs_id_eq(&c->accuser, &nobody);
-}
-
-static struct gs_slice
-get_claims(struct cursor *c)
-{
-    struct gs_slice s = get_list(c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
-
-    for (size_t i = 0; i < s.len / WIRE_CLAIM_BYTES; i++) {
-        struct wire_claim claim = wire_claim_at(s, i);
-
-        c->bad = c->bad || !claim_is_sound(&claim);
-    }
-    return s;
 }
 
 /* Returns how many; 0 when absent. */
@@ -677,41 +599,41 @@ get_digest(struct cursor *c, struct wire_packet *out)
     c->bad = c->bad || has_digest(out) != (level == WIRE_LEVEL) || (has_entries && !out->has_masks);
 }
 
-static gs_err
-read_packet(const msgpack_object *o, struct wire_packet *out, struct gs_slice *records)
+static void
+get_packet(struct cursor *c, struct wire_packet *w, struct gs_slice *records)
 {
-    struct cursor c = { .map = &o->via.map };
-    struct wire_packet w = { .records = records };
-
-    if (o->type != MSGPACK_OBJECT_MAP)
-        return GS_E_MALFORMED;
-    w.challenge = get_token(&c, WIRE_PACKET_CHALLENGE);
-    w.echo = get_token(&c, WIRE_PACKET_ECHO);
-    get_probe(&c, &w.probe);
-    if (field(&c, WIRE_PACKET_FLAGS))
-        w.flags = (uint32_t)get_uint(&c, WIRE_PACKET_FLAGS, 1, UINT32_MAX);
-    w.has_roots = get_per_class(&c, WIRE_PACKET_ROOTS, w.roots);
-    w.claims = get_claims(&c);
-    w.record_count = get_records(&c, records);
-    w.announce = get_list(&c, WIRE_PACKET_ANNOUNCE, WIRE_NOTE_BYTES);
-    w.pull = get_list(&c, WIRE_PACKET_PULL, WIRE_NOTE_BYTES);
-    get_digest(&c, &w);
-    w.pad = get_list(&c, WIRE_PACKET_PAD, 1);
-    if (c.bad)
-        return GS_E_MALFORMED;
-    *out = w;
-    return GS_E_OK;
+    w->records = records;
+    w->challenge = get_token(c, WIRE_PACKET_CHALLENGE);
+    w->echo = get_token(c, WIRE_PACKET_ECHO);
+    get_probe(c, &w->probe);
+    if (field(c, WIRE_PACKET_FLAGS))
+        w->flags = (uint32_t)get_uint(c, WIRE_PACKET_FLAGS, 1, UINT32_MAX);
+    w->has_roots = get_per_class(c, WIRE_PACKET_ROOTS, w->roots);
+    w->claims = get_list(c, WIRE_PACKET_CLAIMS, WIRE_CLAIM_BYTES);
+    w->marks = get_list(c, WIRE_PACKET_RESTARTING, WIRE_MARK_BYTES);
+    w->ages = get_list(c, WIRE_PACKET_AGES, WIRE_AGE_BYTES);
+    w->record_count = get_records(c, records);
+    w->announce = get_list(c, WIRE_PACKET_ANNOUNCE, WIRE_NOTE_BYTES);
+    w->pull = get_list(c, WIRE_PACKET_PULL, WIRE_NOTE_BYTES);
+    get_digest(c, w);
+    w->pad = get_list(c, WIRE_PACKET_PAD, 1);
 }
 
 gs_err
 wire_read_packet(struct gs_slice bytes, struct wire_packet *out, struct gs_slice *records)
 {
+    struct wire_packet w = { 0 };
     msgpack_unpacked u;
-    gs_err e = unpack(bytes, WIRE_PACKET_OBJECTS, &u);
+    struct cursor c;
+    gs_err e = map_open(bytes, WIRE_PACKET_OBJECTS, &u, &c);
 
     if (e != GS_E_OK)
         return e;
-    e = read_packet(&u.data, out, records);
-    msgpack_unpacked_destroy(&u);
+    get_packet(&c, &w, records);
+    e = map_close(&u, &c);
+    if (e == GS_E_OK && !wire_claims_are_sound(&w))
+        e = GS_E_MALFORMED;
+    if (e == GS_E_OK)
+        *out = w;
     return e;
 }

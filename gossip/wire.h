@@ -46,6 +46,8 @@ gs_err wire_read_node(struct gs_slice bytes, struct wire_node *out) GS_MUST_CHEC
  * is not known is skipped. */
 
 #define WIRE_CLAIM_BYTES 45 /* id 16, state 1, boot 8, incarnation 4, accuser 16 */
+#define WIRE_MARK_BYTES 2   /* the place of a claim among its like */
+#define WIRE_AGE_BYTES 4    /* seconds */
 #define WIRE_ENTRY_BYTES 16 /* of a digest: hash of the key 8, hash of the version 8 */
 #define WIRE_NOTE_BYTES 12  /* of an announcement or pull: hash of the key 8, of the version 4 */
 #define WIRE_CLASSES 3      /* nodes, operators' records, owners' records: each has a root */
@@ -56,6 +58,8 @@ struct wire_claim { /* somebody says this of a node */
     uint64_t boot;           /* >= 1 */
     uint32_t incarnation;
     struct gs_id accuser; /* who suspects it; zero unless SUSPECT or DEAD */
+    bool restarting;      /* ALIVE, and it said that it restarts */
+    uint32_t age_s;       /* DEAD or LEFT for so long already; 0: just now */
 };
 
 struct wire_entry {
@@ -94,6 +98,8 @@ struct wire_packet {
     bool has_roots;
     uint64_t roots[WIRE_CLASSES];
     struct gs_slice claims;   /* n x WIRE_CLAIM_BYTES */
+    struct gs_slice marks;    /* n x WIRE_MARK_BYTES: those of them that restart */
+    struct gs_slice ages;     /* n x WIRE_AGE_BYTES: of those who are dead or left; or none */
     struct gs_slice announce; /* n x WIRE_NOTE_BYTES: I have these */
     struct gs_slice pull;     /* n x WIRE_NOTE_BYTES: send me these; version 0: whatever you have */
     /* records, each its canonical bytes; an array of binary strings on the wire */
@@ -117,8 +123,31 @@ gs_err wire_put_packet(struct gs_buf *out, const struct wire_packet *p) GS_MUST_
 gs_err wire_read_packet(struct gs_slice bytes, struct wire_packet *out, struct gs_slice *records)
     GS_MUST_CHECK;
 
+/* ---- wire_claim.c: claims, and numbers ---- */
+
 void wire_put_claim(char out[WIRE_CLAIM_BYTES], const struct wire_claim *c);
-struct wire_claim wire_claim_at(struct gs_slice claims, size_t i);
+void wire_put_mark(char out[WIRE_MARK_BYTES], size_t claim);
+
+struct wire_claims { /* in the making, with what belongs to them */
+    char *claims, *marks, *ages;
+    size_t most, count, mark_count, age_count;
+};
+
+void wire_claims_init(struct wire_claims *l, size_t most);
+void wire_claims_fini(struct wire_claims *l);
+void wire_claims_put(struct wire_claims *l, const struct wire_claim *c);
+/* Borrowed by the packet. */
+void wire_claims_give(const struct wire_claims *l, struct wire_packet *p);
+
+struct wire_claim_at {
+    size_t claim, mark, age;
+};
+
+/* for (struct wire_claim_at at = { 0 }; wire_next_claim(p, &at, &c);) */
+bool wire_next_claim(const struct wire_packet *p, struct wire_claim_at *at, struct wire_claim *out);
+/* In range, and all three lists fit each other. */
+bool wire_claims_are_sound(const struct wire_packet *p);
+void wire_put_u32(char out[4], uint32_t v);
 void wire_put_u64(char out[8], uint64_t v);
 uint64_t wire_u64(const char *bytes);
 uint32_t wire_u32(const char *bytes);

@@ -145,6 +145,7 @@ self_json(struct json_out *j, const struct asking *a)
     json_ku64(j, "config", snapshot_current(n->hub)->seq);
     json_kstr(j, "zone", n->config->zone ? n->config->zone : "");
     json_kstr(j, "inbound", n->proxy ? gs_addr_text(&n->config->proxy.inbound, inbound) : NULL);
+    json_kbool(j, "restarting", a->view.restarting);
     json_kbool(j, "twin", has_twin(n));
     json_kbool(j, "self", true);
     json_obj_end(j);
@@ -166,6 +167,7 @@ member_json(struct json_out *j, const struct row *r)
         if (n->inbound.len > 0)
             json_kslice(j, "inbound", n->inbound);
     }
+    json_kbool(j, "restarting", r->v ? r->v->restarting : n->restarting);
     json_kbool(j, "twin", n->twin);
     json_kbool(j, "self", false);
     json_obj_end(j);

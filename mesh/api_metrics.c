@@ -56,13 +56,12 @@ typedef void (*cell_writer)(struct gs_buf *o, const struct stat_label *l, const 
 static void
 each_cell(struct node *n, struct gs_buf *o, cell_writer write)
 {
-    const struct stat_label *l;
-
-    for (uint32_t id = 0; (l = stat_names_at(n->stat_names, id)); id++) {
+    for (uint32_t id = 0; id < stat_names_end(n->stat_names); id++) {
+        const struct stat_label *l = stat_names_at(n->stat_names, id);
         struct stat_sum s = { 0 };
 
         proxy_stat(n->proxy, id, &s);
-        if (s.requests > 0)
+        if (l && s.requests > 0)
             write(o, l, &s);
     }
 }

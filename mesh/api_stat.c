@@ -138,7 +138,6 @@ void
 api_stat(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
     struct filter f = filter_of(r);
-    const struct stat_label *l;
     double window_s = 0;
     struct gs_buf out;
     struct json_out j;
@@ -148,10 +147,13 @@ api_stat(struct node *n, struct admin_call *c, const struct admin_request *r)
     json_obj(&j);
     json_key(&j, "stat");
     json_arr(&j);
-    for (uint32_t id = 0; (l = stat_names_at(n->stat_names, id)); id++) {
+    for (uint32_t id = 0; id < stat_names_end(n->stat_names); id++) {
+        const struct stat_label *l = stat_names_at(n->stat_names, id);
         struct stat_sum total = { 0 };
         struct stat_sum recent;
 
+        if (!l)
+            continue;
         proxy_stat(n->proxy, id, &total);
         stat_window_delta(n->window, n, id, &recent, &window_s);
         if (wanted(&f, l) && (total.requests > 0 || total.active > 0))

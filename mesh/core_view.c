@@ -17,14 +17,17 @@ run(struct gossip_call *c, struct gossip *g, uint64_t now_ms, uint64_t wall_ms)
     gossip_counters(g, &v->counters);
     v->standing = gossip_standing(g);
     v->incarnation = gossip_self(g).incarnation;
+    v->restarting = gossip_self(g).restarting;
     for (size_t at = 0; gossip_next_node(g, &at, &n);) {
         if (v->count == cap) {
             cap = cap ? cap * 2 : 64;
             v->nodes = gs_realloc(v->nodes, cap * sizeof(*v->nodes));
         }
-        v->nodes[v->count++] = (struct core_view_node){
-            .id = n.id, .state = n.state, .incarnation = n.incarnation, .rtt_us = n.rtt_us
-        };
+        v->nodes[v->count++] = (struct core_view_node){ .id = n.id,
+                                                        .state = n.state,
+                                                        .restarting = n.restarting,
+                                                        .incarnation = n.incarnation,
+                                                        .rtt_us = n.rtt_us };
     }
 }
 

@@ -9,6 +9,7 @@ struct node;
 struct core_view_node {
     struct gs_id id;
     enum gossip_state state;
+    bool restarting;
     uint32_t incarnation;
     uint32_t rtt_us; /* 0: never measured */
 };
@@ -19,6 +20,7 @@ struct core_view {
     struct gossip_counters counters;
     enum gossip_standing standing;
     uint32_t incarnation;         /* of this node */
+    bool restarting;              /* it said so of itself */
     struct core_view_node *nodes; /* the others, by id */
     size_t count;
     bool stopped;                      /* the gossip has ended: there is nothing to be asked */

@@ -298,6 +298,7 @@ journal_on_event(struct journal *j, const struct gossip_event *e, const struct r
         break;
     case GOSSIP_EVENT_TRANSACTION: /* its objects are told one by one */
     case GOSSIP_EVENT_NODE:        /* roster_on_event */
+    case GOSSIP_EVENT_FORGOTTEN:   /* the same */
         break;
     }
 }

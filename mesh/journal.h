@@ -18,8 +18,8 @@ struct roster;
 struct journal *journal_new(void);
 void journal_free(struct journal *j); /* nobody follows it any more */
 
-/* One event of the gossip: any type but GOSSIP_EVENT_NODE, which is roster_on_event()'s. Not for
- * what was restored from this node's own disk: that is no news. */
+/* One event of the gossip: any type but GOSSIP_EVENT_NODE and _FORGOTTEN, which are
+ * roster_on_event()'s. Not for what was restored from this node's own disk: that is no news. */
 void journal_on_event(struct journal *j, const struct gossip_event *e, const struct roster *roster,
                       uint64_t wall_ms);
 

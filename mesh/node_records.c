@@ -260,6 +260,8 @@ tell_model(struct node *n, const struct gossip_event *e)
         on_transaction(n, &e->transaction);
     else if (e->type == GOSSIP_EVENT_NODE)
         on_node(n, &e->node);
+    else if (e->type == GOSSIP_EVENT_FORGOTTEN)
+        model_remove_node(n->model, &e->node.id);
     else
         return false;
     return true;
@@ -278,9 +280,11 @@ changes_the_file(const struct gossip_event *e)
     switch (e->type) {
     case GOSSIP_EVENT_RECORD:
     case GOSSIP_EVENT_TRANSACTION:
+    case GOSSIP_EVENT_FORGOTTEN:
         return true;
     case GOSSIP_EVENT_NODE:
         return e->former == e->node.state || e->former == GOSSIP_UNKNOWN ||
+               e->node.state == GOSSIP_DEAD || /* since when it is, is in it */
                (e->node.state != GOSSIP_SUSPECT && e->former != GOSSIP_SUSPECT);
     default:
         return false;
@@ -293,7 +297,7 @@ node_records_on_event(struct node_records *r, const struct gossip_event *e)
     struct node *n = r->node;
     uint64_t wall_ms = node_wall_ms();
 
-    if (e->type == GOSSIP_EVENT_NODE) {
+    if (e->type == GOSSIP_EVENT_NODE || e->type == GOSSIP_EVENT_FORGOTTEN) {
         roster_on_event(n->members, e, wall_ms);
         confirm_on_member(n, &e->node);
     } else {

@@ -112,36 +112,13 @@ roster_call(const struct roster *r, const struct gs_id *id, char out[GS_ID_TEXT]
 
 /* ---- the table ---- */
 
-/* The core has forgotten these by now. Looked for when somebody new joins, so the table is as
- * bounded as the core's. */
-static void
-forget_old(struct roster *r, uint64_t wall_ms)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < r->count; i++) {
-        const struct roster_node *n = &r->items[i]->n;
-        uint64_t most = n->state == GOSSIP_DEAD   ? DEAD_KEPT_MS
-                        : n->state == GOSSIP_LEFT ? LEFT_KEPT_MS
-                                                  : UINT64_MAX;
-
-        if (n->since_ms <= wall_ms && wall_ms - n->since_ms > most)
-            entry_free(r->items[i]);
-        else
-            r->items[kept++] = r->items[i];
-    }
-    GS_ASSERT(kept <= r->count);
-    r->count = kept;
-}
-
 static struct entry *
 insert(struct roster *r, const struct gs_id *id, uint64_t wall_ms)
 {
     struct entry *e = gs_zalloc(sizeof(*e));
-    size_t at;
+    size_t at = place(r, id);
 
-    forget_old(r, wall_ms);
-    at = place(r, id);
+    GS_ASSERT(!find(r, id));
     if (r->count == r->cap) {
         r->cap = r->cap ? r->cap * 2 : 16;
         r->items = gs_realloc(r->items, r->cap * sizeof(*r->items));
@@ -153,6 +130,18 @@ insert(struct roster *r, const struct gs_id *id, uint64_t wall_ms)
     e->n.since_ms = wall_ms;
     gs_arena_init(&e->arena, NULL, 0, 256);
     return e;
+}
+
+static void
+remove_entry(struct roster *r, struct entry *e)
+{
+    size_t at = place(r, &e->n.id);
+
+    GS_ASSERT(at < r->count);
+    GS_ASSERT(r->items[at] == e);
+    memmove(&r->items[at], &r->items[at + 1], (r->count - at - 1) * sizeof(*r->items));
+    r->count--;
+    entry_free(e);
 }
 
 /* ---- what it says of itself ---- */
@@ -280,6 +269,7 @@ tell_change(const struct roster *r, const struct entry *e, const char *event, co
 struct former {
     enum gossip_state state; /* UNKNOWN: never heard of */
     uint64_t boot;
+    bool restarting;
     bool same; /* it says of itself what it said */
 };
 
@@ -297,6 +287,8 @@ tell_node(const struct roster *r, struct entry *e, const struct former *was, con
     case GOSSIP_ALIVE:
         if (!e->up || restarted)
             tell_change(r, e, "member.up", was_text, NULL, wall_ms);
+        else if (e->n.restarting && !was->restarting)
+            tell_change(r, e, "member.restarting", was_text, NULL, wall_ms);
         else if (was->state == GOSSIP_SUSPECT)
             tell_change(r, e, "member.alive", was_text, NULL, wall_ms);
         else if (!was->same)
@@ -321,18 +313,26 @@ tell_node(const struct roster *r, struct entry *e, const struct former *was, con
     }
 }
 
-void
-roster_on_event(struct roster *r, const struct gossip_event *event, uint64_t wall_ms)
+static void
+on_forgotten(struct roster *r, const struct gossip_node *g, uint64_t wall_ms)
+{
+    struct entry *e = find(r, &g->id);
+
+    if (!e) /* from the disk, and never heard of since */
+        return;
+    tell_change(r, e, "member.forgotten", gossip_state_name(g->state), NULL, wall_ms);
+    remove_entry(r, e);
+}
+
+static void
+on_node(struct roster *r, const struct gossip_event *event, uint64_t wall_ms)
 {
     const struct gossip_node *g = &event->node;
     struct former was = { .state = GOSSIP_UNKNOWN };
-    struct entry *e;
+    struct entry *e = find(r, &g->id);
 
-    if (event->type != GOSSIP_EVENT_NODE)
-        return;
-    e = find(r, &g->id);
     if (e)
-        was = (struct former){ e->n.state, e->n.boot, says_the_same(e, g) };
+        was = (struct former){ e->n.state, e->n.boot, e->n.restarting, says_the_same(e, g) };
     else
         e = insert(r, &g->id, wall_ms);
     if (!was.same)
@@ -342,6 +342,16 @@ roster_on_event(struct roster *r, const struct gossip_event *event, uint64_t wal
     e->n.state = g->state;
     e->n.boot = g->boot;
     e->n.incarnation = g->incarnation;
+    e->n.restarting = g->restarting;
     tell_node(r, e, &was, &event->sender, wall_ms);
     look_for_twins(r, e, wall_ms);
+}
+
+void
+roster_on_event(struct roster *r, const struct gossip_event *event, uint64_t wall_ms)
+{
+    if (event->type == GOSSIP_EVENT_NODE)
+        on_node(r, event, wall_ms);
+    else if (event->type == GOSSIP_EVENT_FORGOTTEN)
+        on_forgotten(r, &event->node, wall_ms);
 }

@@ -1,8 +1,8 @@
 /* roster.h - the nodes of the mesh as this node's control thread knows them: fed by the gossip's
  * events, read by whoever has an id and wants a name, and told to the journal, one line a change.
  *
- *     core ──GOSSIP_EVENT_NODE──▶ roster_on_event ─┬─▶ the table
- *                                                  └─▶ journal_tell
+ *     core ──NODE, FORGOTTEN──▶ roster_on_event ─┬─▶ the table
+ *                                                └─▶ journal_tell
  *
  * The core's own table (gossip/member.h) is on its thread; this is what was heard of it, with what
  * each says of itself opened. This node itself is not in it. Control thread. */
@@ -20,6 +20,7 @@ struct roster_node {
     uint64_t since_ms; /* wall clock: when it came to this state, as seen here */
     uint64_t boot;
     uint32_t incarnation;
+    bool restarting; /* alive, and away for a moment: it said so */
     struct gs_addr address;
     struct gs_slice name;    /* as it says; may be another node's, too */
     bool twin;               /* it is: both are alive */
@@ -39,8 +40,8 @@ struct roster_options {
 struct roster *roster_new(const struct roster_options *o);
 void roster_free(struct roster *r);
 
-/* One event of type GOSSIP_EVENT_NODE; any other is ignored. Not for what was restored from disk
- * before this process heard of anybody. */
+/* One event of type GOSSIP_EVENT_NODE or _FORGOTTEN; any other is ignored. Not for what was
+ * restored from disk before this process heard of anybody. */
 void roster_on_event(struct roster *r, const struct gossip_event *e, uint64_t wall_ms);
 
 /* In order of id: for (size_t at = 0; roster_next(r, &at, &n);). Borrowed until the next event. */

@@ -46,21 +46,30 @@ grow(struct stat_window *w, uint32_t count)
     w->cell_count = count;
 }
 
-static uint32_t
-label_count(const struct node *n)
+/* Its number may be another's from now on. */
+static bool
+on_gone(void *arg, uint32_t id)
 {
-    uint32_t count = 0;
+    struct node *n = arg;
+    struct stat_sum sum = { 0 };
 
-    while (stat_names_at(n->stat_names, count))
-        count++;
-    return count;
+    proxy_stat(n->proxy, id, &sum);
+    if (sum.active > 0)
+        return false;
+    proxy_stat_clear(n->proxy, id);
+    if (id < n->window->cell_count) {
+        gs_free(n->window->cells[id]);
+        n->window->cells[id] = NULL;
+    }
+    return true;
 }
 
 void
 stat_window_sample(struct stat_window *w, struct node *n)
 {
-    uint32_t count = label_count(n);
+    uint32_t count = stat_names_end(n->stat_names);
 
+    stat_names_reap(n->stat_names, n->loop->now_ms, on_gone, n);
     grow(w, count);
     for (uint32_t i = 0; i < count; i++) {
         struct stat_sum sum = { 0 };

@@ -13,6 +13,8 @@ inbound_open(struct inbound_call *call, struct worker *w, const struct service *
         return REASON_MISDIRECTED;
     call->cell = stat_table_get(w->stats, sub->stat_in);
     call->begun_ns = w->loop->now_ns;
+    if (call->cell)
+        stat_active(call->cell, 1);
     return REASON_NONE;
 }
 
@@ -22,5 +24,6 @@ inbound_close(struct inbound_call *call, struct worker *w, unsigned status, enum
     if (!call->cell)
         return;
     stat_cell_answer(call->cell, status, r, (w->loop->now_ns - call->begun_ns) / 1000);
+    stat_active(call->cell, -1);
     call->cell = NULL;
 }

@@ -329,6 +329,13 @@ proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum)
     }
 }
 
+void
+proxy_stat_clear(struct proxy *p, uint32_t cell)
+{
+    for (uint32_t i = 0; p && i < p->opts.workers; i++)
+        stat_table_clear(p->workers[i]->stats, cell);
+}
+
 static uint64_t
 read_counter(const _Atomic uint64_t *c)
 {

@@ -234,6 +234,7 @@ enum gossip_event_type {
     GOSSIP_EVENT_CLOCK_AHEAD, /* the clock in `version` is `ahead_ms` ahead of ours */
     GOSSIP_EVENT_BELOW_FLOOR, /* `sender` offered a key whose tombstone was dropped already */
     GOSSIP_EVENT_NODE,        /* `node` is in another state than before, or says something new */
+    GOSSIP_EVENT_FORGOTTEN,   /* `node` was dropped, with its records; only its id is known still */
     GOSSIP_EVENT_OPENED,      /* gossip_standing() is GOSSIP_OPEN from now on; told once */
 };
 
@@ -321,6 +322,7 @@ uint64_t gossip_hlc(const struct gossip *g); /* highest clock given out or seen:
 enum gossip_frame_kind { /* frame kinds of mesh.state that are the store's own */
                          GOSSIP_FRAME_RECORD = 1, /* one version, present or former */
                          GOSSIP_FRAME_FLOOR = 2,
+                         GOSSIP_FRAME_GONE = 3, /* since when a member is not there */
 };
 
 struct gossip_frame {
@@ -329,7 +331,7 @@ struct gossip_frame {
 };
 
 struct gossip_cursor { /* zeroed to start */
-    size_t at;
+    size_t at, member;
     uint32_t former;
     bool floors_done;
     uint8_t scratch[32];

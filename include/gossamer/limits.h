@@ -87,10 +87,11 @@
 #define LOST_KEPT_MS (600 * UINT64_C(1000)) /* endpoints of a dead node: it may be a partition */
 #define TRUSTED_MS 5000 /* own traffic that succeeded is worth more than hearsay for so long */
 #define STAT_CELLS_MAX 65536
-#define ROUTE_RULES_MAX 256   /* per service */
-#define ROUTE_MATCHES_MAX 64  /* per rule */
-#define ROUTE_BACKENDS_MAX 64 /* per rule */
-#define SUBSETS_MAX 128       /* per service */
+#define STAT_KEPT_MS (3600 * UINT64_C(1000)) /* counters of a service that nobody has any more */
+#define ROUTE_RULES_MAX 256                  /* per service */
+#define ROUTE_MATCHES_MAX 64                 /* per rule */
+#define ROUTE_BACKENDS_MAX 64                /* per rule */
+#define SUBSETS_MAX 128                      /* per service */
 
 /* ---- admin ---- */
 #define ADMIN_BODY_MAX (1u << 20)
@@ -162,7 +163,7 @@
 #define LEAVE_MS 1000
 #define CUTS_MAX 256          /* nodes that `debug block` keeps off: a test's, never a mesh's */
 #define RESTART_GRACE_MS 5000 /* of silence, for one that said it restarts: once per boot */
-#define RESTART_TELL_MS 1000  /* until then at the latest it goes, told or not */
+#define RESTART_TELL_MS 500   /* from its word to its last packet, at most */
 #define BOOT_MAX (UINT64_C(1) << 48) /* boots are milliseconds since 1970, or a few more */
 
 /* ---- record values (mesh/model/codec.def) ---- */

@@ -62,6 +62,8 @@ void proxy_set_cuts(struct proxy *p, const struct gs_id *nodes, size_t count);
 
 /* ---- reading, from the control thread; of NULL (proxy.mode: off) nothing but zeros ---- */
 void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* adds all workers */
+/* The cell is another service's from now on: no root lists it, and nobody is active in it. */
+void proxy_stat_clear(struct proxy *p, uint32_t cell);
 
 struct proxy_counters { /* process-wide sums */
     uint64_t connections_total, connections_open, connections_refused;

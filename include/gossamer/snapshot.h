@@ -36,6 +36,7 @@ struct slot {                    /* one cache line; relaxed atomics, any worker 
 } __attribute__((aligned(64)));
 
 struct slots;
+struct stat_names;
 struct slots *slots_new(void);
 void slots_free(struct slots *s);
 /* The slot of an endpoint key (service, owner, address): the one it has, or a free one.
@@ -170,10 +171,13 @@ struct service_blob {
     struct gs_arena arena;
     uint32_t roots; /* live roots that list it */
     struct slots *slots;
+    struct stat_names *stat_names;
 };
 
-struct service_blob *service_blob_new(struct slots *slots);
-/* Takes a slot reference for each endpoint; call once when the blob is filled. */
+/* names: NULL if no cell of it is to be kept. */
+struct service_blob *service_blob_new(struct slots *slots, struct stat_names *names);
+/* Takes a reference for the slot of each endpoint and the cells of each subset; call once when the
+ * blob is filled. */
 void service_blob_seal(struct service_blob *b);
 void service_blob_free(struct service_blob *b); /* never listed by a root, or no longer */
 

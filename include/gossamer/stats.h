@@ -37,7 +37,18 @@ struct stat_names *stat_names_new(void);
 void stat_names_free(struct stat_names *n);
 uint32_t stat_names_get(struct stat_names *n,
                         const struct stat_label *label); /* UINT32_MAX: full */
-const struct stat_label *stat_names_at(const struct stat_names *n, uint32_t id); /* NULL past end */
+/* NULL: nobody's, or nobody's any more. for (id = 0; id < stat_names_end(n); id++) */
+const struct stat_label *stat_names_at(const struct stat_names *n, uint32_t id);
+uint32_t stat_names_end(const struct stat_names *n);
+/* A blob lists it (UINT32_MAX: it does not); that blob is gone. */
+void stat_names_ref(struct stat_names *n, uint32_t id);
+void stat_names_unref(struct stat_names *n, uint32_t id);
+/* Services come and go with the nodes that have them: give back the numbers of labels that no blob
+ * has listed for STAT_KEPT_MS. gone: see to it that nothing of it is left; false: somebody still
+ * counts in it, another time. */
+typedef bool (*stat_gone_cb)(void *arg, uint32_t id);
+void stat_names_reap(struct stat_names *n, uint64_t now_ms, stat_gone_cb gone, void *arg);
+size_t stat_names_used(const struct stat_names *n);
 
 /* One worker's cells, made on first use; readable by control meanwhile. */
 struct stat_table;
@@ -45,6 +56,8 @@ struct stat_table *stat_table_new(void);
 void stat_table_free(struct stat_table *t);
 struct stat_cell *stat_table_get(struct stat_table *t, uint32_t id); /* the worker; NULL: no id */
 const struct stat_cell *stat_table_peek(const struct stat_table *t, uint32_t id); /* may be NULL */
+/* All of it is zero again; control, of a cell in which nobody counts and that no root lists. */
+void stat_table_clear(struct stat_table *t, uint32_t id);
 
 void stat_cell_answer(struct stat_cell *c, unsigned status, enum reason r, uint64_t latency_us);
 
@@ -52,6 +65,15 @@ static inline void
 stat_add(_Atomic uint64_t *c, uint64_t n)
 {
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* One more, or one less, that holds the cell: it is nobody else's until then. */
+static inline void
+stat_active(struct stat_cell *c, int by)
+{
+    atomic_store_explicit(&c->active,
+                          atomic_load_explicit(&c->active, memory_order_relaxed) + (uint32_t)by,
                           memory_order_relaxed);
 }
 

@@ -11,6 +11,7 @@
 
 #include <gossamer/alloc.h>
 #include <gossamer/list.h>
+#include <gossamer/stats.h>
 
 #include "mesh/base/names.h"
 
@@ -53,12 +54,13 @@ service_subset(const struct service *s, struct gs_slice name)
 }
 
 struct service_blob *
-service_blob_new(struct slots *slots)
+service_blob_new(struct slots *slots, struct stat_names *names)
 {
     struct service_blob *b = gs_zalloc(sizeof(*b));
 
     gs_arena_init(&b->arena, NULL, 0, 512); /* a service of one endpoint and no policy */
     b->slots = slots;
+    b->stat_names = names;
     return b;
 }
 
@@ -68,6 +70,10 @@ service_blob_seal(struct service_blob *b)
     GS_ASSERT(b->service.subset_count > 0); /* SUBSET_ALL is always there */
     for (uint32_t i = 0; i < b->service.endpoint_count; i++)
         slots_ref(b->slots, b->service.endpoints[i].slot);
+    for (uint32_t i = 0; b->stat_names && i < b->service.subset_count; i++) {
+        stat_names_ref(b->stat_names, b->service.subsets[i].stat_out);
+        stat_names_ref(b->stat_names, b->service.subsets[i].stat_in);
+    }
 }
 
 static void
@@ -97,6 +103,10 @@ service_blob_free(struct service_blob *b)
         free_rule(&b->service.rules[i]);
     for (uint32_t i = 0; i < b->service.endpoint_count; i++)
         slots_unref(b->slots, b->service.endpoints[i].slot);
+    for (uint32_t i = 0; b->stat_names && i < b->service.subset_count; i++) {
+        stat_names_unref(b->stat_names, b->service.subsets[i].stat_out);
+        stat_names_unref(b->stat_names, b->service.subsets[i].stat_in);
+    }
     gs_arena_fini(&b->arena);
     gs_free(b);
 }

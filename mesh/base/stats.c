@@ -4,17 +4,27 @@
 #include <stdio.h>
 
 #include <gossamer/alloc.h>
-#include <gossamer/arena.h>
+#include <gossamer/check.h>
 #include <gossamer/map.h>
 #include <gossamer/rng.h>
 
 #define STAT_KEY_BYTES 1024 /* three names of at most 253 bytes and figures */
 
+struct named {
+    struct stat_label label; /* its texts are in `key` */
+    char *key;               /* NULL: free */
+    uint32_t key_len;
+    uint32_t refs;        /* blobs that list it */
+    uint64_t unlisted_ms; /* found so by a reap; 0: it is listed, or was not looked at since */
+    uint32_t next_free;   /* + 1; 0 ends the list */
+};
+
 struct stat_names {
-    struct gs_arena arena;
     struct gs_map by_key; /* -> id + 1 */
-    struct stat_label *labels;
-    uint32_t count, cap;
+    struct named *all;
+    uint32_t count, cap; /* numbers ever given out */
+    uint32_t free_first; /* + 1 */
+    uint32_t used;
 };
 
 struct stat_names *
@@ -22,7 +32,6 @@ stat_names_new(void)
 {
     struct stat_names *n = gs_zalloc(sizeof(*n));
 
-    gs_arena_init(&n->arena, NULL, 0, 4096);
     gs_map_init(&n->by_key, gs_rng_seed_from_system());
     return n;
 }
@@ -32,48 +41,145 @@ stat_names_free(struct stat_names *n)
 {
     if (!n)
         return;
+    for (uint32_t i = 0; i < n->count; i++)
+        gs_free(n->all[i].key);
     gs_map_fini(&n->by_key);
-    gs_arena_fini(&n->arena);
-    gs_free(n->labels);
+    gs_free(n->all);
     gs_free(n);
+}
+
+static bool
+take_number(struct stat_names *n, uint32_t *id)
+{
+    if (n->free_first) {
+        *id = n->free_first - 1;
+        n->free_first = n->all[*id].next_free;
+        return true;
+    }
+    if (n->count >= STAT_CELLS_MAX)
+        return false;
+    if (n->count == n->cap) {
+        n->cap = n->cap ? n->cap * 2 : 64;
+        n->all = gs_realloc(n->all, n->cap * sizeof(*n->all));
+    }
+    *id = n->count++;
+    return true;
+}
+
+static struct gs_slice
+copy_behind(char **at, struct gs_slice s)
+{
+    struct gs_slice copy = gs_slice(*at, s.len);
+
+    if (s.len > 0)
+        memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return copy;
+}
+
+/* One piece of memory: the key, then what the label's slices point to. */
+static void
+fill(struct named *l, struct gs_slice key, const struct stat_label *label)
+{
+    char *at = gs_alloc(key.len + label->ns.len + label->service.len + label->subset.len + 1);
+
+    *l = (struct named){ .label = *label, .key = at, .key_len = (uint32_t)key.len };
+    (void)copy_behind(&at, key);
+    l->label.ns = copy_behind(&at, label->ns);
+    l->label.service = copy_behind(&at, label->service);
+    l->label.subset = copy_behind(&at, label->subset);
 }
 
 uint32_t
 stat_names_get(struct stat_names *n, const struct stat_label *label)
 {
-    char key[STAT_KEY_BYTES];
-    int len = snprintf(key, sizeof(key), "%d/%.*s/%.*s:%u/%.*s", (int)label->direction,
+    char text[STAT_KEY_BYTES];
+    int len = snprintf(text, sizeof(text), "%d/%.*s/%.*s:%u/%.*s", (int)label->direction,
                        GS_SLICE_FMT(label->ns), GS_SLICE_FMT(label->service), label->port,
                        GS_SLICE_FMT(label->subset));
     uintptr_t found;
-    struct stat_label *l;
+    struct named *l;
+    uint32_t id;
 
-    if (len < 0 || (size_t)len >= sizeof(key))
+    if (len < 0 || (size_t)len >= sizeof(text))
         return UINT32_MAX;
-    found = (uintptr_t)gs_map_find(&n->by_key, gs_slice(key, (size_t)len));
+    found = (uintptr_t)gs_map_find(&n->by_key, gs_slice(text, (size_t)len));
     if (found)
         return (uint32_t)(found - 1);
-    if (n->count >= STAT_CELLS_MAX)
+    if (!take_number(n, &id))
         return UINT32_MAX;
-    if (n->count == n->cap) {
-        n->cap = n->cap ? n->cap * 2 : 64;
-        n->labels = gs_realloc(n->labels, n->cap * sizeof(*n->labels));
-    }
-    l = &n->labels[n->count];
-    l->ns = gs_arena_copy(&n->arena, label->ns);
-    l->service = gs_arena_copy(&n->arena, label->service);
-    l->subset = gs_arena_copy(&n->arena, label->subset);
-    l->port = label->port;
-    l->direction = label->direction;
-    gs_map_put(&n->by_key, gs_arena_copy(&n->arena, gs_slice(key, (size_t)len)),
-               (void *)(uintptr_t)(n->count + 1));
-    return n->count++;
+    l = &n->all[id];
+    fill(l, gs_slice(text, (size_t)len), label);
+    gs_map_put(&n->by_key, gs_slice(l->key, l->key_len), (void *)(uintptr_t)(id + 1));
+    n->used++;
+    return id;
 }
 
 const struct stat_label *
 stat_names_at(const struct stat_names *n, uint32_t id)
 {
-    return id < n->count ? &n->labels[id] : NULL;
+    return id < n->count && n->all[id].key ? &n->all[id].label : NULL;
+}
+
+uint32_t
+stat_names_end(const struct stat_names *n)
+{
+    return n->count;
+}
+
+size_t
+stat_names_used(const struct stat_names *n)
+{
+    return n->used;
+}
+
+void
+stat_names_ref(struct stat_names *n, uint32_t id)
+{
+    if (id == UINT32_MAX)
+        return;
+    GS_ASSERT(id < n->count);
+    GS_ASSERT(n->all[id].key);
+    n->all[id].refs++;
+    n->all[id].unlisted_ms = 0;
+}
+
+void
+stat_names_unref(struct stat_names *n, uint32_t id)
+{
+    if (id == UINT32_MAX)
+        return;
+    GS_ASSERT(id < n->count);
+    GS_ASSERT(n->all[id].refs > 0);
+    n->all[id].refs--;
+}
+
+static void
+release(struct stat_names *n, uint32_t id)
+{
+    struct named *l = &n->all[id];
+
+    GS_ASSERT(n->used > 0);
+    gs_map_remove(&n->by_key, gs_slice(l->key, l->key_len));
+    gs_free(l->key);
+    *l = (struct named){ .next_free = n->free_first };
+    n->free_first = id + 1;
+    n->used--;
+}
+
+void
+stat_names_reap(struct stat_names *n, uint64_t now_ms, stat_gone_cb gone, void *arg)
+{
+    for (uint32_t id = 0; id < n->count; id++) {
+        struct named *l = &n->all[id];
+
+        if (!l->key || l->refs > 0)
+            continue;
+        if (l->unlisted_ms == 0)
+            l->unlisted_ms = now_ms > 0 ? now_ms : 1;
+        else if (now_ms - l->unlisted_ms >= STAT_KEPT_MS && gone(arg, id))
+            release(n, id);
+    }
 }
 
 #define PAGE_CELLS 64
@@ -119,6 +225,20 @@ stat_table_peek(const struct stat_table *t, uint32_t id)
     if (id >= STAT_CELLS_MAX)
         return NULL;
     return atomic_load_explicit(&t->page[id / PAGE_CELLS][id % PAGE_CELLS], memory_order_acquire);
+}
+
+void
+stat_table_clear(struct stat_table *t, uint32_t id)
+{
+    struct stat_cell *c =
+        atomic_load_explicit(&t->page[id / PAGE_CELLS][id % PAGE_CELLS], memory_order_acquire);
+
+    GS_ASSERT(id < STAT_CELLS_MAX);
+    if (!c)
+        return;
+    GS_ASSERT(atomic_load_explicit(&c->active, memory_order_relaxed) == 0);
+    /* The worker finds them so when it adopts a root that lists the cell for somebody else. */
+    memset((void *)c, 0, sizeof(*c));
 }
 
 static void

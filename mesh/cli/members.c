@@ -34,6 +34,7 @@ cmd_members(int argc, char **argv)
         { "ADDRESS", "address", LIST_TEXT, false },
         { "STATE", "state", LIST_TEXT, false },
         { "SINCE", "since", LIST_AGE, false },
+        { "RESTARTING", "restarting", LIST_TEXT, true },
         { "RTT", "rtt_ms", LIST_MS, false },
         { "INCARNATION", "incarnation", LIST_TEXT, true },
         { "VERSION", "version", LIST_TEXT, false },

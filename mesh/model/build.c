@@ -451,7 +451,7 @@ build_rules(const struct model *m, const struct catalog_service *s, struct servi
 struct service_blob *
 build_blob(struct model *m, struct catalog_service *s)
 {
-    struct service_blob *b = service_blob_new(m->o.slots);
+    struct service_blob *b = service_blob_new(m->o.slots, m->o.stat_names);
 
     b->service.id = s->id;
     b->service.ns = gs_arena_copy(&b->arena, s->ns);

@@ -198,7 +198,7 @@ publish(void)
 
     for (uint32_t i = 0; i < node.count; i++) {
         const struct spec_service *s = &node.services[i];
-        struct service_blob *b = blobs[i] = service_blob_new(node.slots);
+        struct service_blob *b = blobs[i] = service_blob_new(node.slots, NULL);
         char host[160];
 
         b->service.id = i;

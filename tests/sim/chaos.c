@@ -14,9 +14,11 @@ struct plan {
 };
 
 static const struct plan plans[] = {
-    { FAULT_CRASH, 2 * SIM_S },       { FAULT_POWER, 7 * SIM_S },   { FAULT_FREEZE, 2 * SIM_S },
-    { FAULT_CLOCK, 3 * SIM_S },       { FAULT_BURST, 10 * SIM_S },  { FAULT_PARTITION, 12 * SIM_S },
-    { FAULT_CUT, 4 * SIM_S },         { FAULT_CUT_UDP, 4 * SIM_S }, { FAULT_LEAVE, 8 * SIM_S },
+    { FAULT_CRASH, 2 * SIM_S },       { FAULT_POWER, 7 * SIM_S },
+    { FAULT_FREEZE, 2 * SIM_S },      { FAULT_CLOCK, 3 * SIM_S },
+    { FAULT_BURST, 10 * SIM_S },      { FAULT_PARTITION, 12 * SIM_S },
+    { FAULT_CUT, 4 * SIM_S },         { FAULT_CUT_UDP, 4 * SIM_S },
+    { FAULT_LEAVE, 8 * SIM_S },       { FAULT_GRACEFUL, 4 * SIM_S },
     { FAULT_RESTART_OLD, 2 * SIM_S }, /* here: a backup is made */
 };
 
@@ -98,6 +100,10 @@ strike(struct world *w, uint64_t f, uint64_t seed)
     case FAULT_CUT:
     case FAULT_CUT_UDP:
         fault_cut(w, h, draw(w, &r), (enum fault)f, between(&r, SIM_S, 8 * SIM_S));
+        break;
+    case FAULT_GRACEFUL:
+        fault_graceful(w, h);
+        plan_restart(w, &r, h);
         break;
     case FAULT_LEAVE:
         fault_leave(w, h);

@@ -74,6 +74,9 @@ fault_power(struct world *w, struct host *h)
 void
 fault_restart(struct world *w, struct host *h, enum fault kind)
 {
+    uint64_t boot;
+    bool in_time;
+
     GS_ASSERT(kind == FAULT_RESTART_KEPT || kind == FAULT_RESTART_LOST ||
               kind == FAULT_RESTART_OLD);
     if (host_is_up(h) || !fault_fires(w, kind))
@@ -86,8 +89,13 @@ fault_restart(struct world *w, struct host *h, enum fault kind)
         ledger_disk_lost(w, h, h->backup.saved_ns);
     }
     trace(w, h, fault_name(kind), h->disk.saved_ns, h->disk.frames.len);
-    oracle_disturb(w, h, w->now_ns);
+    in_time = w->now_ns < h->promised_ns;
+    boot = h->boot_max;
+    if (in_time)
+        h->promised_ns = UINT64_MAX;
     host_start(w, h);
+    if (!in_time || h->boot <= boot) /* its disk was lost, and its clock went back */
+        oracle_disturb(w, h, w->now_ns);
 }
 
 static void
@@ -124,6 +132,14 @@ fault_leave(struct world *w, struct host *h)
     if (h->state != HOST_RUNNING || h->leaving || !fault_fires(w, FAULT_LEAVE))
         return;
     host_leave(w, h);
+}
+
+void
+fault_graceful(struct world *w, struct host *h)
+{
+    if (h->state != HOST_RUNNING || h->leaving || h->restarting || !fault_fires(w, FAULT_GRACEFUL))
+        return;
+    host_restart(w, h);
 }
 
 /* ---- the net ---- */

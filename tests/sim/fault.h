@@ -21,6 +21,7 @@ struct world;
     X(PARTITION, "partition")                                                                      \
     X(CUT, "cut")                                                                                  \
     X(CUT_UDP, "cut-udp")                                                                          \
+    X(GRACEFUL, "graceful") /* it says that it restarts, and stops */                              \
     X(LEAVE, "leave")                                                                              \
     X(LOSS, "loss")                                                                                \
     X(DUPLICATE, "duplicate")                                                                      \
@@ -56,5 +57,6 @@ void fault_partition(struct world *w, const uint8_t *sides, uint64_t for_ns);
 void fault_cut(struct world *w, struct host *from, struct host *to, enum fault kind,
                uint64_t for_ns);
 void fault_leave(struct world *w, struct host *h);
+void fault_graceful(struct world *w, struct host *h);
 /* Everything mended, thawed, at its ordinary quality. */
 void fault_all_off(struct world *w);

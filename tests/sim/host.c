@@ -73,7 +73,7 @@ host_init(struct world *w, struct host *h, uint32_t index)
         h->id.bytes[GS_ID_BYTES - 1 - i] = (uint8_t)(index >> (8 * i));
     (void)snprintf(h->name, sizeof(h->name), "n%u", index);
     h->inbox_end = &h->inbox;
-    h->beliefs = gs_zalloc(w->count);
+    h->beliefs = gs_calloc(w->count, sizeof(*h->beliefs));
     h->seen = gs_calloc(LEDGER_KEYS_MAX, sizeof(*h->seen));
     disk_init(&h->disk);
     disk_init(&h->backup);
@@ -234,6 +234,13 @@ drain_events(struct world *w, struct host *h)
         switch (e.type) {
         case GOSSIP_EVENT_NODE:
             oracle_on_node(w, h, &e);
+            if (e.node.state == GOSSIP_DEAD ||
+                (e.node.state != GOSSIP_SUSPECT && e.former != GOSSIP_SUSPECT))
+                flush_soon(w, h);
+            break;
+        case GOSSIP_EVENT_FORGOTTEN:
+            oracle_on_forgotten(w, h, &e);
+            flush_soon(w, h);
             break;
         case GOSSIP_EVENT_RECORD:
             oracle_on_record(w, h, &e);
@@ -297,8 +304,9 @@ end_process(struct world *w, struct host *h, enum host_state state)
     h->life++;
     h->armed_ns = UINT64_MAX;
     h->flush_due = false;
-    h->leaving = false;
-    memset(h->beliefs, GOSSIP_UNKNOWN, w->count);
+    h->leaving = h->restarting = false;
+    h->promised_ns = 0;
+    memset(h->beliefs, 0, w->count * sizeof(*h->beliefs));
     memset(h->seen, 0, LEDGER_KEYS_MAX * sizeof(*h->seen));
     memset(h->own, 0, sizeof(h->own));
     h->alive_known = 0;
@@ -309,14 +317,26 @@ end_process(struct world *w, struct host *h, enum host_state state)
 static void
 exit_process(struct world *w, struct host *h)
 {
+    bool promised;
+
     if (w->options.scenario->disks) {
         disk_save(&h->disk, w, h);
         h->disk.hlc = gossip_hlc(h->core);
         ledger_flushed(w, h);
     }
-    trace(w, h, "left", h->boot, h->incarnation);
+    trace(w, h, "exits", h->boot, h->incarnation);
+    h->left = h->leaving;
+    promised = h->restarting && h->promised_ns > 0;
     end_process(w, h, HOST_DOWN);
-    h->left = true;
+    if (promised)
+        h->promised_ns = w->now_ns + RESTART_GRACE_MS * SIM_MS;
+}
+
+static bool
+may_exit(const struct host *h)
+{
+    return (h->leaving && gossip_has_left(h->core)) ||
+           (h->restarting && gossip_restart_told(h->core));
 }
 
 void
@@ -333,7 +353,7 @@ host_step(struct world *w, struct host *h)
         (void)drain_events(w, h);
     }
     oracle_on_step(w, h, actions);
-    if (h->leaving && gossip_has_left(h->core))
+    if (may_exit(h))
         exit_process(w, h);
     else
         arm(w, h);
@@ -513,5 +533,19 @@ host_leave(struct world *w, struct host *h)
     h->leaving = true;
     h->leave_boot = h->boot;
     gossip_leave(h->core, host_now_ms(w, h));
+    host_step(w, h);
+}
+
+void
+host_restart(struct world *w, struct host *h)
+{
+    bool was_well = oracle_is_well(w, h);
+
+    if (h->state != HOST_RUNNING || h->leaving || h->restarting)
+        return;
+    trace(w, h, "restarts", h->boot, h->incarnation);
+    h->restarting = true;
+    h->promised_ns = was_well ? UINT64_MAX : 0;
+    gossip_restart(h->core, host_now_ms(w, h));
     host_step(w, h);
 }

@@ -33,6 +33,12 @@ struct host_own { /* the last it said about itself under one key in this life */
     char value[64];
 };
 
+struct host_belief {
+    bool listed;   /* told of, and not since that it is forgotten */
+    uint8_t state; /* enum gossip_state */
+    bool restarting;
+};
+
 struct host_seen {
     struct gs_version version;
     bool tombstone; /* may be dropped in time, and then the key begins anew */
@@ -48,6 +54,7 @@ struct host {
     struct gossip *core; /* while RUNNING or FROZEN */
     uint32_t life;       /* processes so far: what was meant for a former one is not for this */
     bool leaving, left;
+    bool restarting;     /* it said that it restarts, and goes when that was told */
     bool farewell;       /* somebody heard that it left */
     uint64_t leave_boot; /* at which it last said goodbye */
     uint64_t started_ns;
@@ -74,10 +81,13 @@ struct host {
     /* What the oracles keep of it. */
     uint64_t boot, boot_max;               /* now; of all its lives */
     uint32_t incarnation, incarnation_max; /* the latter of boot_max */
-    uint64_t disturbed_ns;  /* until when something was done to it; UINT64_MAX: still */
-    uint8_t *beliefs;       /* enum gossip_state of each host, as its events told */
-    uint32_t alive_known;   /* how many of them are alive */
-    struct host_seen *seen; /* of each operator's key, as its events told */
+    uint64_t disturbed_ns; /* until when something was done to it; UINT64_MAX: still */
+    /* Until then nobody may bury it: it said that it restarts, and was well. UINT64_MAX: it has
+     * not gone yet, or is back in time. */
+    uint64_t promised_ns;
+    struct host_belief *beliefs; /* of each host, as its events told */
+    uint32_t alive_known;        /* how many of them are alive */
+    struct host_seen *seen;      /* of each operator's key, as its events told */
 };
 
 static inline bool
@@ -100,6 +110,8 @@ void host_crash(struct world *w, struct host *h, enum host_state state);
 void host_freeze(struct world *w, struct host *h);
 void host_thaw(struct world *w, struct host *h);
 void host_leave(struct world *w, struct host *h);
+/* It says that it restarts, and stops when that was told. */
+void host_restart(struct world *w, struct host *h);
 /* Takes e: something arrives for the process. */
 void host_input(struct world *w, struct host *h, struct event *e);
 void host_wake(struct world *w, struct host *h, uint64_t armed_ns);

@@ -76,7 +76,7 @@ oracle_grace_ns(const struct world *w)
 bool
 oracle_is_well(const struct world *w, const struct host *h)
 {
-    return h->state == HOST_RUNNING && !h->leaving &&
+    return h->state == HOST_RUNNING && !h->leaving && !h->restarting &&
            w->now_ns >= h->disturbed_ns + (h->disturbed_ns ? oracle_grace_ns(w) : 0);
 }
 
@@ -107,13 +107,24 @@ check_future(struct world *w, const struct host *h, const struct gossip_node *n)
                     s->boot_max, s->incarnation_max);
 }
 
+/* It said so in time to those who are well, and had all of its five seconds. */
+static bool
+is_promised(const struct world *w, const struct host *h, const struct host *s)
+{
+    return w->now_ns < s->promised_ns && s->disturbed_ns + oracle_grace_ns(w) <= w->now_ns &&
+           oracle_is_well(w, h);
+}
+
 static void
 judge_death(struct world *w, const struct host *h, const struct gossip_node *n,
             const struct host *s)
 {
     struct oracle *o = &w->oracle;
 
-    if (!host_is_up(s) || n->boot != s->boot) {
+    if (is_promised(w, h, s))
+        oracle_fail(w, ORACLE_DEATH, "%s says that %s is %s, and it only restarts", h->name,
+                    s->name, gossip_state_name(n->state));
+    else if (!host_is_up(s) || n->boot != s->boot) {
         o->true_deaths++;
     } else if (!oracle_is_well(w, s)) {
         o->excused_deaths++;
@@ -161,6 +172,7 @@ oracle_on_node(struct world *w, struct host *h, const struct gossip_event *e)
 {
     const struct gossip_node *n = &e->node;
     uint32_t subject = world_host_of(w, &n->id);
+    struct host_belief *b;
 
     trace_event(&w->trace, &(struct trace_line){ .at_ns = w->now_ns,
                                                  .host = h->index,
@@ -176,12 +188,40 @@ oracle_on_node(struct world *w, struct host *h, const struct gossip_event *e)
         oracle_fail(w, ORACLE_SELF, "%s is told of itself as of another", h->name);
         return;
     }
-    h->alive_known -= h->beliefs[subject] == GOSSIP_ALIVE;
+    b = &h->beliefs[subject];
+    h->alive_known -= b->state == GOSSIP_ALIVE;
     h->alive_known += n->state == GOSSIP_ALIVE;
-    if (h->beliefs[subject] != n->state)
+    if (b->state != n->state)
         judge(w, h, n, &w->hosts[subject]);
-    h->beliefs[subject] = (uint8_t)n->state;
+    w->oracle.restarts += n->restarting && !b->restarting;
+    *b = (struct host_belief){ true, (uint8_t)n->state, n->restarting };
     watch_on_node(w, h, n, subject);
+}
+
+void
+oracle_on_forgotten(struct world *w, struct host *h, const struct gossip_event *e)
+{
+    uint32_t subject = world_host_of(w, &e->node.id);
+    struct host_belief *b;
+
+    trace_event(&w->trace, &(struct trace_line){ .at_ns = w->now_ns,
+                                                 .host = h->index,
+                                                 .subject = subject,
+                                                 .what = "forgets",
+                                                 .state = gossip_state_name(e->node.state),
+                                                 .a = e->node.boot,
+                                                 .b = e->node.incarnation });
+    if (subject == w->count) {
+        oracle_fail(w, ORACLE_FUTURE, "%s forgets a node that never was", h->name);
+        return;
+    }
+    b = &h->beliefs[subject];
+    if (b->state == GOSSIP_ALIVE || b->state == GOSSIP_SUSPECT || b->state != e->former)
+        oracle_fail(w, ORACLE_TOLD, "%s forgets %s, which was %s when last told of, not %s",
+                    h->name, w->hosts[subject].name, gossip_state_name(b->state),
+                    gossip_state_name(e->former));
+    w->oracle.forgotten += b->listed;
+    *b = (struct host_belief){ 0 };
 }
 
 void
@@ -252,14 +292,31 @@ check_bounds(struct world *w, struct host *h)
         w->oracle.rumors_max = c.rumors;
 }
 
-/* What its events did not tell: the table itself. */
+/* What its events did not tell: the table itself. And what they told is what it says. */
 static void
 check_table(struct world *w, const struct host *h)
 {
+    uint32_t listed = 0;
     struct gossip_node n;
 
-    for (size_t at = 0; gossip_next_node(h->core, &at, &n);)
+    for (uint32_t i = 0; i < w->count; i++)
+        listed += h->beliefs[i].listed;
+    for (size_t at = 0; gossip_next_node(h->core, &at, &n);) {
+        uint32_t subject = world_host_of(w, &n.id);
+        const struct host_belief *b = h->beliefs + subject;
+
         check_future(w, h, &n);
+        if (subject == w->count)
+            return;
+        listed -= b->listed;
+        if (!b->listed || b->state != n.state || b->restarting != n.restarting)
+            oracle_fail(w, ORACLE_TOLD, "%s was not told that %s is %s%s", h->name,
+                        w->hosts[subject].name, gossip_state_name(n.state),
+                        n.restarting ? " and restarts" : "");
+    }
+    if (listed > 0)
+        oracle_fail(w, ORACLE_TOLD, "%s was not told that it has forgotten %u others", h->name,
+                    listed);
 }
 
 void

@@ -12,6 +12,7 @@ struct world;
     X(SELF, "self")           /* boot and incarnation of a running process only rise */            \
     X(FUTURE, "future")       /* nobody believes more of a node than it ever said */               \
     X(DEATH, "death")         /* nobody buries the living */                                       \
+    X(TOLD, "told")           /* who hears the events of a core knows what is in its table */      \
     X(BACKWARDS, "backwards") /* a key's version only rises on a node */                           \
     X(BOUNDS, "bounds")       /* queues are bounded, actions end, time passes */                   \
     X(LOST, "lost")           /* no acknowledged write is gone */                                  \
@@ -36,6 +37,7 @@ struct oracle {
     uint64_t check_every, steps;
     /* Deaths announced of hosts that were well, those who were not (any more), and truly so. */
     uint64_t false_deaths, excused_deaths, true_deaths;
+    uint64_t restarts, forgotten; /* beliefs of others: that it restarts; that it is not there */
     uint32_t rumors_max, actions_max;
     uint64_t suspicions; /* of hosts that were well */
     bool quiet;          /* nothing is done, so nothing may happen */
@@ -51,6 +53,7 @@ bool oracle_is_well(const struct world *w, const struct host *h);
 uint64_t oracle_grace_ns(const struct world *w);
 /* Events of h's core. */
 void oracle_on_node(struct world *w, struct host *h, const struct gossip_event *e);
+void oracle_on_forgotten(struct world *w, struct host *h, const struct gossip_event *e);
 void oracle_on_record(struct world *w, struct host *h, const struct gossip_event *e);
 /* What h says of itself may have changed. */
 void oracle_on_self(struct world *w, struct host *h);

@@ -43,7 +43,7 @@ draw_up(struct world *w, enum fault f)
 {
     struct host *h = &w->hosts[gs_rng_below(&w->faults[f], w->count)];
 
-    return h->state == HOST_RUNNING && !h->leaving ? h : NULL;
+    return h->state == HOST_RUNNING && !h->leaving && !h->restarting ? h : NULL;
 }
 
 static void
@@ -212,6 +212,18 @@ policy_run(struct world *w)
 
 static const enum fault restarts[3] = { FAULT_RESTART_KEPT, FAULT_RESTART_LOST, FAULT_RESTART_OLD };
 
+/* It says so first, and nobody may take it for dead; or it is just killed. */
+static void
+stop_one(struct world *w, struct host *h, bool graceful)
+{
+    if (graceful)
+        fault_graceful(w, h);
+    else
+        fault_crash(w, h);
+    while (!w->over && h->restarting)
+        world_run(w, w->now_ns + SIM_MS);
+}
+
 static void
 restart_run(struct world *w)
 {
@@ -226,8 +238,8 @@ restart_run(struct world *w)
             continue;
         disk_copy(&h->backup, &h->disk);
         world_run(w, w->now_ns + between(r, SIM_S, 4 * SIM_S));
-        fault_crash(w, h);
-        world_run(w, w->now_ns + between(r, 50 * SIM_MS, 5 * SIM_S));
+        stop_one(w, h, i % 2 == 0);
+        world_run(w, w->now_ns + between(r, 50 * SIM_MS, RESTART_GRACE_MS * SIM_MS - 1));
         w->watches.tag = i % 3;
         fault_restart(w, h, restarts[i % 3]);
         if (host_is_up(h))
@@ -242,6 +254,7 @@ restart_figures(struct world *w, FILE *out)
 {
     for (size_t i = 0; i < WATCH_TAGS; i++)
         figure(out, fault_name(restarts[i]), &w->watches.all[i]);
+    (void)fprintf(out, "  believed to restart          %" PRIu64 " times\n", w->oracle.restarts);
 }
 
 /* ---- churn ---- */
@@ -371,6 +384,76 @@ leave_figures(struct world *w, FILE *out)
     figure(out, "leaves: all know", &w->watches.all[0]);
 }
 
+/* ---- forget ---- */
+
+enum forget_role { STAYS, DIES, DIES_AND_RETURNS, LEAVES, LEAVES_AND_RETURNS, FORGET_ROLES };
+
+/* All machines that run, at once: nobody is left who saw the others go. */
+static void
+power_cut(struct world *w, uint64_t unused, uint64_t unused_too)
+{
+    (void)unused;
+    (void)unused_too;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (!host_is_up(&w->hosts[i]))
+            continue;
+        fault_power(w, &w->hosts[i]);
+        world_at(w, w->now_ns + 2 * SIM_S, on_restart, i, FAULT_RESTART_KEPT);
+    }
+}
+
+static void
+check_forgotten(struct world *w)
+{
+    struct gossip_node n;
+
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (!host_is_up(&w->hosts[i]))
+            continue;
+        for (size_t at = 0; gossip_next_node(w->hosts[i].core, &at, &n);) {
+            const struct host *s = &w->hosts[world_host_of(w, &n.id)];
+
+            if (!host_is_up(s))
+                oracle_fail(w, ORACLE_VIEWS, "%s remembers %s, which is gone for long",
+                            w->hosts[i].name, s->name);
+        }
+    }
+    if (w->oracle.forgotten == 0)
+        oracle_fail(w, ORACLE_VACUOUS, "nobody was forgotten");
+}
+
+/* A day in the life of a small mesh: whoever is dead for a day, or left an hour ago, is not there
+ * any more, and one that comes back later is new. */
+static void
+forget_run(struct world *w)
+{
+    uint64_t kept_ns[FORGET_ROLES] = {
+        [DIES_AND_RETURNS] = DEAD_KEPT_MS * SIM_MS, [LEAVES_AND_RETURNS] = LEFT_KEPT_MS * SIM_MS
+    };
+
+    for (uint32_t i = w->seed_hosts; i < w->count; i++) {
+        enum forget_role role = (enum forget_role)(1 + (i - w->seed_hosts) % (FORGET_ROLES - 1));
+
+        if (role == DIES || role == DIES_AND_RETURNS)
+            fault_crash(w, &w->hosts[i]);
+        else
+            fault_leave(w, &w->hosts[i]);
+        if (kept_ns[role] > 0)
+            world_at(w, w->now_ns + kept_ns[role] + 300 * SIM_S, on_restart, i, FAULT_RESTART_LOST);
+        world_run(w, w->now_ns + 60 * SIM_S);
+    }
+    world_at(w, w->now_ns + 20 * 3600 * SIM_S, power_cut, 0, 0);
+    world_run(w, end_ns(w));
+    if (!w->over)
+        check_forgotten(w);
+}
+
+static void
+forget_figures(struct world *w, FILE *out)
+{
+    (void)fprintf(out, "  forgotten                    %" PRIu64 " times\n", w->oracle.forgotten);
+}
+
 /* ---- the table ---- */
 
 #define FAULT_BIT(name) (1u << FAULT_##name)
@@ -391,10 +474,10 @@ const struct scenario scenarios[] = {
       .false_deaths = true, .faults = FAULT_BIT(LOSS), .run = loss_run, .figures = policy_figures },
     { "policy", "writes from changing nodes", 32, 30, START_CONVERGED, 3, .rests = true,
       .run = policy_run, .figures = policy_figures },
-    { "restart", "with what was on the disk, with none of it, with what was there before", 16, 90,
-      START_CONVERGED, 3, .rests = true, .disks = true,
-      .faults = FAULT_BIT(CRASH) | FAULT_BIT(RESTART_KEPT) | FAULT_BIT(RESTART_LOST) |
-                FAULT_BIT(RESTART_OLD),
+    { "restart", "killed or said before; with the disk as it was, empty, or of an earlier time", 16,
+      90, START_CONVERGED, 3, .rests = true, .disks = true,
+      .faults = FAULT_BIT(CRASH) | FAULT_BIT(GRACEFUL) | FAULT_BIT(RESTART_KEPT) |
+                FAULT_BIT(RESTART_LOST) | FAULT_BIT(RESTART_OLD),
       .run = restart_run, .figures = restart_figures },
     { "churn", "nodes come and go all the time", 24, 60, START_CONVERGED, 3, .rests = true,
       .disks = true, .faults = FAULT_BIT(CRASH) | FAULT_BIT(LEAVE) | FAULT_BIT(RESTART_KEPT),
@@ -407,6 +490,11 @@ const struct scenario scenarios[] = {
       .rests = true, .faults = FAULT_BIT(CLOCK), .run = skew_run },
     { "leave", "nodes say goodbye, some come back", 24, 60, START_CONVERGED, 3, .rests = true,
       .disks = true, .faults = FAULT_BIT(LEAVE), .run = leave_run, .figures = leave_figures },
+    { "forget", "a day in which nodes die and leave for good, or come back too late", 6, 93600,
+      START_CONVERGED, 2, .rests = true, .disks = true,
+      .faults = FAULT_BIT(CRASH) | FAULT_BIT(LEAVE) | FAULT_BIT(POWER) | FAULT_BIT(RESTART_KEPT) |
+                FAULT_BIT(RESTART_LOST),
+      .run = forget_run, .figures = forget_figures },
     { "chaos", "all of it at once", 32, 30, START_CONVERGED, 3, .rests = true, .disks = true,
       .run = chaos_run },
 };

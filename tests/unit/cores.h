@@ -44,7 +44,7 @@ struct core {
     struct gs_addr address;
     unsigned life;
     bool silent; /* its host is gone: nothing comes back, not even "unreachable" */
-    size_t opened, deaths, suspects, records, conflicts; /* events */
+    size_t opened, deaths, suspects, records, conflicts, forgotten; /* events */
     /* An intruder has the group's key and says what it likes. */
     struct box *box;
     struct gs_rng rng;
@@ -247,6 +247,7 @@ core_drain(struct cores *c, unsigned i)
         n->suspects += ev.type == GOSSIP_EVENT_NODE && ev.node.state == GOSSIP_SUSPECT;
         n->records += ev.type == GOSSIP_EVENT_RECORD;
         n->conflicts += ev.type == GOSSIP_EVENT_CONFLICT;
+        n->forgotten += ev.type == GOSSIP_EVENT_FORGOTTEN;
     }
     if (!idle)
         gossip_check(n->g);
@@ -272,7 +273,7 @@ core_new(struct cores *c, unsigned i, uint64_t boot)
     assert_null(n->g);
     n->life++;
     n->silent = false;
-    n->opened = n->deaths = n->suspects = n->records = n->conflicts = 0;
+    n->opened = n->deaths = n->suspects = n->records = n->conflicts = n->forgotten = 0;
     n->g = gossip_new(&(struct gossip_options){ .self = n->id,
                                                 .boot = boot,
                                                 .name = gs_slice(name, (size_t)len),
@@ -746,9 +747,12 @@ static inline void
 intruder_claim(struct cores *c, unsigned i, unsigned to, const struct wire_claim *claim)
 {
     char bytes[WIRE_CLAIM_BYTES];
+    struct wire_packet p = { .claims = gs_slice(bytes, sizeof(bytes)) };
 
     wire_put_claim(bytes, claim);
-    intruder_send(c, i, to, &(struct wire_packet){ .claims = gs_slice(bytes, sizeof(bytes)) });
+    if (claim->restarting)
+        p.marks = gs_slice("\0\0", WIRE_MARK_BYTES);
+    intruder_send(c, i, to, &p);
 }
 
 static inline void

@@ -211,6 +211,9 @@ gossip_next_event(struct gossip *g, struct gossip_event *out)
     if (!gossip_has_event(g))
         return false;
     *out = (struct gossip_event){ .type = g->event_type, .ahead_ms = ++g->told };
+    for (size_t i = 0; i < sizeof(size_t); i++)
+        out->node.id.bytes[i] = (uint8_t)(g->told >> (8 * i));
+    out->node.state = out->former = GOSSIP_LEFT;
     return true;
 }
 

@@ -18,6 +18,7 @@ struct bench {
     size_t events; /* heard by control */
     size_t done;   /* calls */
     size_t out_of_order;
+    size_t forgotten; /* of the events */
     bool stopped;
 };
 
@@ -28,6 +29,11 @@ on_event(void *arg, const struct gossip_event *e)
 {
     assert_ptr_equal(arg, &b);
     b.out_of_order += e->ahead_ms != ++b.events;
+    if (e->type != GOSSIP_EVENT_FORGOTTEN)
+        return;
+    b.out_of_order += memcmp(e->node.id.bytes, &b.events, sizeof(b.events)) != 0;
+    b.forgotten += e->node.state == GOSSIP_LEFT && e->former == GOSSIP_LEFT &&
+                   e->node.name.len == 0 && e->node.about.len == 0;
 }
 
 static void
@@ -153,6 +159,21 @@ events_come_before_done(void **state)
     assert_int_equal(many.events, EVENTS + 1);
     assert_int_equal(none.done_at, 3);
     assert_int_equal(b.events, EVENTS + 1);
+    assert_int_equal(b.out_of_order, 0);
+    stop();
+}
+
+/* One is told by its id alone, over to the other thread as any other. */
+static void
+the_forgotten_are_told(void **state)
+{
+    struct call one = { .more_events = 1 }, many = { .more_events = EVENTS };
+
+    start(**(bool **)state);
+    b.core->event_type = GOSSIP_EVENT_FORGOTTEN;
+    ask_and_wait(&one);
+    ask_and_wait(&many);
+    assert_int_equal(b.forgotten, EVENTS + 1);
     assert_int_equal(b.out_of_order, 0);
     stop();
 }
@@ -447,6 +468,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         BOTH(calls_keep_their_order),
         BOTH(events_come_before_done),
+        BOTH(the_forgotten_are_told),
         BOTH(a_stop_lets_calls_end),
         cmocka_unit_test(a_late_tick_comes_after_what_arrived),
         cmocka_unit_test(a_tick_comes_when_it_is_due),

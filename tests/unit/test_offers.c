@@ -1,5 +1,7 @@
 /* test_offers.c - records of other nodes: what is taken of them, what is left out and told, what
  * they disagree on, and that a change touches its own services only. */
+#include <malloc.h>
+
 #include "tests/unit/owners.h"
 
 #include <gossamer/rng.h>
@@ -370,6 +372,101 @@ lists_show_the_whole_mesh(void **state)
     gs_buf_fini(&out);
 }
 
+/* ---- machines come and go ---- */
+
+static bool
+all_gone(void *arg, uint32_t id)
+{
+    struct world *w = arg;
+
+    return stat_names_at(w->stat_names, id) != NULL;
+}
+
+static bool
+still_counts(void *arg, uint32_t id)
+{
+    (void)arg;
+    (void)id;
+    return false;
+}
+
+static void
+reap(struct world *w, uint64_t now_ms)
+{
+    (void)snapshot_adopt(w->hub, 0);
+    snapshot_reap(w->hub);
+    slots_reap(w->slots);
+    stat_names_reap(w->stat_names, now_ms, all_gone, w);
+}
+
+/* A node joins with an instance of a service that all have and one that it alone has, dies and is
+ * forgotten. */
+static void
+come_and_go(struct world *w, unsigned n, uint64_t now_ms)
+{
+    struct gs_id id = node_id(n);
+    char own[64];
+
+    (void)snprintf(own, sizeof(own), "default/only-b%u:80", n);
+    set_node(w, n, MODEL_NODE_UP, now_ms);
+    put_one(w, n, WEB, TIER_HEALTHY);
+    put_one(w, n, own, TIER_HEALTHY);
+    (void)model_flush(w->model, now_ms);
+    set_node(w, n, MODEL_NODE_DOWN, now_ms + 1);
+    model_remove_node(w->model, &id);
+    (void)flush(w, now_ms + 2);
+    reap(w, now_ms + 3);
+}
+
+/* Given  10,000 nodes, each with a service of its own, that come and go, one every ten minutes
+ * Then   slots are given back at once, numbers of statistics after an hour, and memory is flat */
+static void
+nodes_that_come_and_go_leave_nothing(void **state)
+{
+    struct world *w = *state;
+    size_t slots = slots_used(w->slots), names = 0, used = 0;
+    uint64_t now_ms = 1000;
+
+    for (unsigned n = 1; n <= 10000; n++, now_ms += 600000) {
+        come_and_go(w, n, now_ms);
+        assert_int_equal(slots_used(w->slots), slots);
+        if (n < 1000)
+            continue;
+        names = n == 1000 ? stat_names_used(w->stat_names) : names;
+        used = n == 1000 ? mallinfo2().uordblks : used;
+        assert_int_equal(stat_names_used(w->stat_names), names);
+    }
+    assert_true(names < 40);
+    assert_true(stat_names_end(w->stat_names) < 40);
+    assert_true(mallinfo2().uordblks <= used + 4096);
+    stat_names_reap(w->stat_names, now_ms + 2 * STAT_KEPT_MS, still_counts, NULL);
+    assert_true(stat_names_used(w->stat_names) > 0);
+}
+
+/* A service that returns within the hour goes on counting where it was. */
+static void
+a_service_that_returns_keeps_its_numbers(void **state)
+{
+    struct world *w = *state;
+    uint32_t number;
+
+    set_node(w, 1, MODEL_NODE_UP, 1000);
+    put_one(w, 1, WEB, TIER_HEALTHY);
+    (void)flush(w, 1000);
+    number = all_of(w, "web")->stat_out;
+    withdraw(w, 1, WEB);
+    (void)flush(w, 2000);
+    reap(w, 2000);
+    reap(w, 2000 + STAT_KEPT_MS - 1);
+    assert_non_null(stat_names_at(w->stat_names, number));
+    put_one(w, 1, WEB, TIER_HEALTHY);
+    (void)flush(w, 3000 + STAT_KEPT_MS);
+    assert_int_equal(all_of(w, "web")->stat_out, number);
+    reap(w, 10 * STAT_KEPT_MS);
+    reap(w, 20 * STAT_KEPT_MS);
+    assert_non_null(stat_names_at(w->stat_names, number));
+}
+
 /* ---- anything, in any order ---- */
 
 static void
@@ -501,6 +598,8 @@ main(void)
         TEST(there_are_so_many_services_and_no_more),
         TEST(most_nodes_decide_the_protocol),
         TEST(lists_show_the_whole_mesh),
+        TEST(nodes_that_come_and_go_leave_nothing),
+        TEST(a_service_that_returns_keeps_its_numbers),
         TEST(any_order_of_news_keeps_the_catalog_whole),
         TEST(what_a_node_said_is_known_by_version),
     };

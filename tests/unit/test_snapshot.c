@@ -11,11 +11,12 @@
 
 #include <gossamer/rng.h>
 #include <gossamer/snapshot.h>
+#include <gossamer/stats.h>
 
 static struct service_blob *
 blob(struct slots *slots, uint32_t id, const char *addr, uint64_t mark)
 {
-    struct service_blob *b = service_blob_new(slots);
+    struct service_blob *b = service_blob_new(slots, NULL);
     struct endpoint *e = gs_arena_zalloc(&b->arena, sizeof(*e));
     struct subset *all = gs_arena_zalloc(&b->arena, sizeof(*all));
     const struct endpoint **list = gs_arena_alloc(&b->arena, sizeof(*list));
@@ -241,13 +242,40 @@ test_threads(void **state)
     slots_free(slots);
 }
 
+/* A cell that is given to another service begins at zero, with the same memory. */
+static void
+test_a_cell_is_cleared(void **state)
+{
+    struct stat_table *t = stat_table_new();
+    struct stat_cell *c = stat_table_get(t, 7);
+    struct stat_sum sum = { 0 };
+
+    (void)state;
+    stat_active(c, 1);
+    stat_cell_answer(c, 503, REASON_NONE, 1000);
+    stat_active(c, -1);
+    stat_sum_add(&sum, c);
+    assert_int_equal(sum.requests, 1);
+    assert_int_equal(sum.failed, 1);
+    assert_int_equal(sum.active, 0);
+    stat_table_clear(t, 7);
+    stat_table_clear(t, 8); /* nobody ever used it */
+    sum = (struct stat_sum){ 0 };
+    stat_sum_add(&sum, stat_table_peek(t, 7));
+    assert_int_equal(sum.requests + sum.failed + sum.latency.count, 0);
+    assert_int_equal(sum.codes[0].status, 0);
+    assert_ptr_equal(stat_table_get(t, 7), c);
+    assert_null(stat_table_peek(t, 8));
+    stat_table_free(t);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pins),    cmocka_unit_test(test_slow_worker),
         cmocka_unit_test(test_slots),   cmocka_unit_test(test_names),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_a_cell_is_cleared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,21 +174,37 @@ golden_probes(void **state)
 }
 
 static void
+assert_claims_equal(const struct wire_claim *a, const struct wire_claim *b)
+{
+    assert_true(gs_id_eq(&a->id, &b->id));
+    assert_int_equal(a->state, b->state);
+    assert_int_equal(a->boot, b->boot);
+    assert_int_equal(a->incarnation, b->incarnation);
+    assert_true(gs_id_eq(&a->accuser, &b->accuser));
+    assert_int_equal(a->restarting, b->restarting);
+    assert_int_equal(a->age_s, b->age_s);
+}
+
+static void
 golden_claims(void **state)
 {
     static const struct gs_id nobody;
     struct wire_claim claims[] = {
-        { id_from(0x10), GOSSIP_ALIVE, 1, 0, nobody },
-        { id_from(0x20), GOSSIP_SUSPECT, UINT64_C(0x0102030405060708), 0x090a0b0c, id_from(0x30) },
-        { id_from(0x40), GOSSIP_DEAD, 9, 8, nobody },
-        { id_from(0x50), GOSSIP_LEFT, 7, 6, nobody },
+        { id_from(0x10), GOSSIP_ALIVE, 1, 0, nobody, false, 0 },
+        { id_from(0x20), GOSSIP_SUSPECT, UINT64_C(0x0102030405060708), 0x090a0b0c, id_from(0x30),
+          false, 0 },
+        { id_from(0x40), GOSSIP_DEAD, 9, 8, nobody, false, 0 },
+        { id_from(0x50), GOSSIP_LEFT, 7, 6, nobody, false, 0 },
     };
     char bytes[4 * WIRE_CLAIM_BYTES];
     struct gs_slice list = gs_slice(bytes, sizeof(bytes));
+    struct wire_packet p = { .claims = list };
+    struct wire_claim c;
+    size_t i = 0;
 
     (void)state;
-    for (size_t i = 0; i < GS_COUNT(claims); i++)
-        wire_put_claim(bytes + i * WIRE_CLAIM_BYTES, &claims[i]);
+    for (size_t k = 0; k < GS_COUNT(claims); k++)
+        wire_put_claim(bytes + k * WIRE_CLAIM_BYTES, &claims[k]);
     assert_golden(&(struct wire_packet){ .claims = list },
                   "8109c4b4"
                   "101112131415161718191a1b1c1d1e1f010000000000000001"
@@ -199,15 +215,92 @@ golden_claims(void **state)
                   "0000000800000000000000000000000000000000"
                   "505152535455565758595a5b5c5d5e5f040000000000000007"
                   "0000000600000000000000000000000000000000");
-    for (size_t i = 0; i < GS_COUNT(claims); i++) {
-        struct wire_claim c = wire_claim_at(list, i);
+    for (struct wire_claim_at at = { 0 }; wire_next_claim(&p, &at, &c); i++)
+        assert_claims_equal(&c, &claims[i]);
+    assert_int_equal(i, GS_COUNT(claims));
+}
 
-        assert_true(gs_id_eq(&c.id, &claims[i].id));
-        assert_int_equal(c.state, claims[i].state);
-        assert_int_equal(c.boot, claims[i].boot);
-        assert_int_equal(c.incarnation, claims[i].incarnation);
-        assert_true(gs_id_eq(&c.accuser, &claims[i].accuser));
-    }
+/* Marks and ages stand beside the claims, under numbers that an older node skips. */
+static void
+golden_marks_and_ages(void **state)
+{
+    const struct wire_claim claims[] = {
+        { .id = { { 1 } }, .state = GOSSIP_LEFT, .boot = 7, .incarnation = 6, .age_s = 3599 },
+        { .id = { { 2 } }, .state = GOSSIP_ALIVE, .boot = 1, .restarting = true },
+        { .id = { { 3 } }, .state = GOSSIP_ALIVE, .boot = 1 },
+        { .id = { { 4 } }, .state = GOSSIP_DEAD, .boot = 9, .incarnation = 8, .age_s = 0x01020304 },
+        { .id = { { 5 } }, .state = GOSSIP_ALIVE, .boot = 1, .restarting = true },
+    };
+    struct wire_packet p = { 0 };
+    struct wire_claims list;
+    struct wire_claim c;
+    char marked[64];
+    size_t i = 0;
+
+    (void)state;
+    wire_claims_init(&list, GS_COUNT(claims));
+    for (size_t k = 0; k < GS_COUNT(claims); k++)
+        wire_claims_put(&list, &claims[k]);
+    wire_claims_give(&list, &p);
+    assert_golden(&(struct wire_packet){ .claims = gs_slice_head(p.claims, 2 * WIRE_CLAIM_BYTES),
+                                         .marks = gs_slice("\0\1", 2),
+                                         .ages = gs_slice_head(p.ages, 4) },
+                  "8309c45a"
+                  "01000000000000000000000000000000040000000000000007"
+                  "0000000600000000000000000000000000000000"
+                  "02000000000000000000000000000000010000000000000001"
+                  "0000000000000000000000000000000000000000"
+                  "13c4020001"
+                  "14c40400000e0f");
+    for (struct wire_claim_at at = { 0 }; wire_next_claim(&p, &at, &c); i++)
+        assert_claims_equal(&c, &claims[i]);
+    assert_int_equal(i, GS_COUNT(claims));
+    wire_put_mark(marked, 0xabcd);
+    assert_memory_equal(marked, "\xab\xcd", 2);
+    wire_claims_fini(&list);
+}
+
+static void
+assert_unsound(struct wire_packet p)
+{
+    struct wire_packet out;
+    struct gs_buf b;
+
+    gs_buf_init(&b, 4096);
+    assert_int_equal(wire_put_packet(&b, &p), GS_E_OK);
+    assert_int_equal(wire_read_packet(gs_buf_slice(&b), &out, NULL), GS_E_MALFORMED);
+    gs_buf_fini(&b);
+}
+
+/* A mark is of one ALIVE claim that is there; ages are of all who are dead or left, or of none. */
+static void
+marks_and_ages_fit_their_claims(void **state)
+{
+    const struct wire_claim alive = { .id = { { 1 } }, .state = GOSSIP_ALIVE, .boot = 1 };
+    const struct wire_claim dead = { .id = { { 2 } }, .state = GOSSIP_DEAD, .boot = 1 };
+    struct wire_packet p = { 0 };
+    struct wire_claims list;
+
+    (void)state;
+    wire_claims_init(&list, 3);
+    wire_claims_put(&list, &alive);
+    wire_claims_put(&list, &dead);
+    wire_claims_put(&list, &alive);
+    wire_claims_give(&list, &p);
+    p.marks = gs_slice("\0\1", 2); /* of the dead one */
+    assert_unsound(p);
+    p.marks = gs_slice("\0\3", 2); /* of one that is not there */
+    assert_unsound(p);
+    p.marks = gs_slice("\0\2\0\0", 4); /* not in order */
+    assert_unsound(p);
+    p.marks = gs_slice("\0\0\0\0", 4); /* twice */
+    assert_unsound(p);
+    p.marks = GS_SLICE_NONE;
+    p.ages = gs_slice("\0\0\0\0\0\0\0\0", 8); /* one too many */
+    assert_unsound(p);
+    assert_unsound((struct wire_packet){ .marks = gs_slice("\0\0", 2) });
+    assert_unsound((struct wire_packet){ .ages = gs_slice("\0\0\0\0", 4) });
+    wire_claims_fini(&list);
 }
 
 static void
@@ -340,8 +433,8 @@ what_a_later_version_adds_is_skipped(void **state)
     struct gs_buf bytes;
 
     (void)state;
-    /* Flags, and fields 19, 20 and 300. */
-    assert_int_equal(read_hex("8407011307149201810190cd012cc0", &w), GS_E_OK);
+    /* Flags, and fields 21, 22 and 300. */
+    assert_int_equal(read_hex("8407011507169201810190cd012cc0", &w), GS_E_OK);
     assert_int_equal(w.flags, 1);
     /* A probe of another kind, with parts that ours have not. */
     assert_int_equal(read_hex("840306040105c40107"
@@ -577,7 +670,7 @@ no_truncation_and_no_changed_byte_does_harm(void **state)
         "840ec4180000000000000001800000000000000000000000000000000fc410000000000000000100000000000"
         "0000210c420000000000000000300000000000000040000000000000005000000000000000"
         "61201",
-        "8407011307149201810190cd012cc0",
+        "8407011507169201810190cd012cc0",
     };
     struct gs_buf b;
 
@@ -636,6 +729,8 @@ main(void)
         cmocka_unit_test(golden_tokens_and_flags),
         cmocka_unit_test(golden_probes),
         cmocka_unit_test(golden_claims),
+        cmocka_unit_test(golden_marks_and_ages),
+        cmocka_unit_test(marks_and_ages_fit_their_claims),
         cmocka_unit_test(golden_records_and_notes),
         cmocka_unit_test(golden_digests),
         cmocka_unit_test(all_parts_ride_together),
