@@ -14,7 +14,7 @@
 #define DECAY_NS 10e9    /* time constant of the average */
 #define FLOOR_NS 1e6     /* differences below 1 ms are noise: such endpoints share alike */
 #define ALIKE 1.5        /* a ratio of latencies that is no reason to prefer one */
-#define WEIGHTED_SLACK 4 /* requests under way that are no load, whatever the weight */
+#define WEIGHTED_SLACK 8 /* requests under way that are no load, whatever the weight */
 
 static double
 faded(double cost_ns, uint64_t at_ns, uint64_t now_ns)
