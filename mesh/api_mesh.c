@@ -116,6 +116,29 @@ identity_json(struct json_out *j, struct gs_slice name, const struct gs_id *id,
     json_kdouble(j, "since", (double)since_ms / 1000);
 }
 
+/* What operators want of it: since when it is drained, null if it is not, and who says so. */
+static void
+drain_json(struct json_out *j, const struct node *n, struct gs_slice name)
+{
+    char object[POLICY_KEY_TEXT];
+    struct model_drain d;
+    bool drained = model_find_drain(n->model, name, &d);
+
+    json_key(j, "drained_since");
+    if (drained)
+        json_double(j, (double)d.since_ms / 1000);
+    else
+        json_nil(j);
+    json_key(j, "maintenance");
+    json_arr(j);
+    if (drained) {
+        (void)snprintf(object, sizeof(object), "%.*s/%.*s", GS_SLICE_FMT(d.ns),
+                       GS_SLICE_FMT(d.name));
+        json_str(j, object);
+    }
+    json_arr_end(j);
+}
+
 static bool
 has_twin(const struct node *n)
 {
@@ -146,13 +169,14 @@ self_json(struct json_out *j, const struct asking *a)
     json_kstr(j, "zone", n->config->zone ? n->config->zone : "");
     json_kstr(j, "inbound", n->proxy ? gs_addr_text(&n->config->proxy.inbound, inbound) : NULL);
     json_kbool(j, "restarting", a->view.restarting);
+    drain_json(j, n, gs_slice_str(n->config->node));
     json_kbool(j, "twin", has_twin(n));
     json_kbool(j, "self", true);
     json_obj_end(j);
 }
 
 static void
-member_json(struct json_out *j, const struct row *r)
+member_json(struct json_out *j, const struct node *node, const struct row *r)
 {
     const struct roster_node *n = r->n;
 
@@ -168,6 +192,7 @@ member_json(struct json_out *j, const struct row *r)
             json_kslice(j, "inbound", n->inbound);
     }
     json_kbool(j, "restarting", r->v ? r->v->restarting : n->restarting);
+    drain_json(j, node, n->name);
     json_kbool(j, "twin", n->twin);
     json_kbool(j, "self", false);
     json_obj_end(j);
@@ -196,7 +221,7 @@ on_members(struct core_view *v)
             told = true;
         }
         if (i < count)
-            member_json(&j, &rows[i]);
+            member_json(&j, a->node, &rows[i]);
     }
     json_arr_end(&j);
     json_kstr(&j, "standing", v->standing == GOSSIP_OPEN ? "open" : "closed");

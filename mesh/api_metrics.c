@@ -207,6 +207,8 @@ put_catalog(struct node *n, struct gs_buf *o)
         { "gossamer_services", "gauge", "Services of all nodes, one per port.", c.services },
         { "gossamer_endpoints", "gauge", "Endpoints of all nodes.", c.endpoints },
         { "gossamer_endpoints_lost", "gauge", "Endpoints of nodes that are not up.", c.lost },
+        { "gossamer_endpoints_drained", "gauge",
+          "Endpoints that operators drained, or gave weight 0.", c.drained },
         { "gossamer_endpoints_left_out", "gauge", "Endpoints beyond a limit.", c.left_out },
         { "gossamer_endpoints_held_total", "counter",
           "Times an endpoint was not made worse because traffic there succeeded.", c.held },

@@ -11,7 +11,7 @@
 #include "mesh/model/host.h"
 
 #define ANSWER_BYTES_MAX (64u << 20)
-#define KINDS_HINT "kinds are VirtualService (vs), DestinationRule (dr) and Note"
+#define KINDS_HINT "kinds are VirtualService (vs), DestinationRule (dr), Maintenance (mt) and Note"
 
 static struct gs_slice
 namespace_meant(const struct node *n, struct gs_slice ns)

@@ -22,8 +22,8 @@
 
 /* ---- parameters ---- */
 
-static struct gs_problem *
-bad_param(struct edit *e, const char *name, const char *text)
+struct gs_problem *
+edit_bad_param(struct edit *e, const char *name, const char *text)
 {
     return gs_problems_add(&e->problems, GS_SEV_ERROR, "GS0400", NULL, 0, 0, name, "%s", text);
 }
@@ -48,7 +48,7 @@ check_names(struct edit *e, const struct admin_request *r, bool files)
             known = gs_slice_eq(key, gs_slice_str(names[i]));
         if (known || key.len == 0)
             continue;
-        item = bad_param(e, gs_arena_strdup(&e->arena, key), "there is no such parameter");
+        item = edit_bad_param(e, gs_arena_strdup(&e->arena, key), "there is no such parameter");
         near = gs_did_you_mean(key.ptr, key.len, names, count);
         if (near)
             gs_problem_hint(&e->problems, item, "did you mean \"%s\"?", near);
@@ -66,7 +66,7 @@ read_switch(struct edit *e, const struct admin_request *r, const char *name, boo
     if (text.len == 0 || gs_slice_eq(text, GS_SLICE("true")) || gs_slice_eq(text, GS_SLICE("1")))
         *out = true;
     else
-        (void)bad_param(e, name, "is true or false");
+        (void)edit_bad_param(e, name, "is true or false");
 }
 
 static void
@@ -79,7 +79,7 @@ read_wait(struct edit *e, const struct admin_request *r)
     e->wait_ms = WAIT_MS;
     if (admin_query(r, "wait", &text) &&
         value_parse(&type, text, &e->arena, &e->wait_ms, &fault) != GS_E_OK)
-        (void)bad_param(e, "wait", fault.why.text);
+        (void)edit_bad_param(e, "wait", fault.why.text);
 }
 
 static void
@@ -93,15 +93,14 @@ read_if_version(struct edit *e, const struct admin_request *r)
     e->conditional = true;
     if (gs_slice_eq(text, GS_SLICE("0")) || gs_version_parse(&e->if_version, text) == GS_E_OK)
         return;
-    item = bad_param(e, "if_version", "is no version");
+    item = edit_bad_param(e, "if_version", "is no version");
     gs_problem_hint(&e->problems, item,
                     "a version reads GENERATION.HLC.WRITER, as gossamer get -o wide shows it; 0 "
                     "means that the object must not be there");
 }
 
-/* NULL: it was answered already. files: the body is a file, or several. */
-static struct edit *
-begin(struct node *n, struct admin_call *c, const struct admin_request *r, bool files)
+struct edit *
+edit_begin(struct node *n, struct admin_call *c, const struct admin_request *r, bool files)
 {
     const char *hint;
     const char *why = node_refuses(n, &hint);
@@ -153,7 +152,7 @@ read_parts(struct edit *e, const struct admin_request *r, struct gs_slice files,
     gs_err error;
 
     if (!gs_slice_to_u64(files, &wanted)) {
-        (void)bad_param(e, "files", "is the number of files in the body");
+        (void)edit_bad_param(e, "files", "is the number of files in the body");
         return;
     }
     while ((error = parts_next(&rest, &p, &why)) == GS_E_OK) {
@@ -164,7 +163,7 @@ read_parts(struct edit *e, const struct admin_request *r, struct gs_slice files,
         (void)gs_refuse(&why, GS_E_MALFORMED, "the body holds %llu files, not %llu",
                         (unsigned long long)count, (unsigned long long)wanted);
     if (why.text[0])
-        (void)bad_param(e, "files", why.text);
+        (void)edit_bad_param(e, "files", why.text);
 }
 
 static void
@@ -173,7 +172,7 @@ read_files(struct edit *e, const struct admin_request *r)
     struct gs_slice files, name = GS_SLICE_NONE, ns;
 
     if (!objects_namespace(e->node, r, &ns)) {
-        (void)bad_param(e, "namespace", "is no name of a namespace");
+        (void)edit_bad_param(e, "namespace", "is no name of a namespace");
         return;
     }
     (void)admin_query(r, "name", &name);
@@ -190,7 +189,7 @@ read_files(struct edit *e, const struct admin_request *r)
 void
 api_apply(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
-    struct edit *e = begin(n, c, r, true);
+    struct edit *e = edit_begin(n, c, r, true);
 
     if (!e)
         return;
@@ -203,7 +202,7 @@ api_apply(struct node *n, struct admin_call *c, const struct admin_request *r)
 void
 api_delete(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
-    struct edit *e = begin(n, c, r, true);
+    struct edit *e = edit_begin(n, c, r, true);
     struct model_key *keys;
 
     if (!e)
@@ -232,7 +231,7 @@ api_delete_object(struct node *n, struct admin_call *c, const struct admin_reque
     key = gs_arena_zalloc(r->arena, sizeof(*key));
     if (!objects_find_or_refuse(n, c, r, key, &present))
         return;
-    e = begin(n, c, r, false);
+    e = edit_begin(n, c, r, false);
     if (!e)
         return;
     key = gs_arena_zalloc(&e->arena, sizeof(*key));
@@ -251,15 +250,15 @@ struct split {
     size_t count;
 };
 
-static bool
-read_text(struct edit *e, const struct tree *doc, const char *key, struct gs_slice *out)
+bool
+edit_read_text(struct edit *e, const struct tree *doc, const char *key, struct gs_slice *out)
 {
     const struct tree *t = tree_find(doc, key);
 
     if (!t)
         return false;
     if (t->kind != TREE_SCALAR || t->plain || t->text.len == 0) {
-        (void)bad_param(e, key, "must be text");
+        (void)edit_bad_param(e, key, "must be text");
         return false;
     }
     *out = gs_arena_copy(&e->arena, t->text);
@@ -272,9 +271,10 @@ read_weight(struct edit *e, const struct tree *t, struct split_weight *out)
     const struct tree *weight = tree_find(t, "weight");
     uint64_t v = 0;
 
-    if (!read_text(e, t, "subset", &out->subset) || !weight || weight->kind != TREE_SCALAR ||
+    if (!edit_read_text(e, t, "subset", &out->subset) || !weight || weight->kind != TREE_SCALAR ||
         !weight->plain || !gs_slice_to_u64(weight->text, &v) || v > INT32_MAX || t->count != 2)
-        (void)bad_param(e, "weights", "each is an object {\"subset\": TEXT, \"weight\": NUMBER}");
+        (void)edit_bad_param(e, "weights",
+                             "each is an object {\"subset\": TEXT, \"weight\": NUMBER}");
     out->weight = (uint32_t)v;
 }
 
@@ -285,17 +285,17 @@ read_split(struct edit *e, const struct tree *doc, struct split *s)
 
     for (size_t i = 0; doc->kind == TREE_MAP && i < doc->count; i++) {
         if (!value_among("service|namespace|weights", doc->pairs[i].key.ptr))
-            (void)bad_param(e, gs_arena_strdup(&e->arena, doc->pairs[i].key),
-                            "is no field of a split: service, namespace and weights are");
+            (void)edit_bad_param(e, gs_arena_strdup(&e->arena, doc->pairs[i].key),
+                                 "is no field of a split: service, namespace and weights are");
     }
-    if (!read_text(e, doc, "service", &s->service))
-        (void)bad_param(e, "service", "must be there");
+    if (!edit_read_text(e, doc, "service", &s->service))
+        (void)edit_bad_param(e, "service", "must be there");
     s->ns = gs_slice_str(e->node->config->ns);
-    if (read_text(e, doc, "namespace", &s->ns) && !name_is_label(s->ns))
-        (void)bad_param(e, "namespace", "is no name of a namespace");
+    if (edit_read_text(e, doc, "namespace", &s->ns) && !name_is_label(s->ns))
+        (void)edit_bad_param(e, "namespace", "is no name of a namespace");
     if (!weights || weights->kind != TREE_SEQ || weights->count == 0 ||
         weights->count > GS_COUNT(s->weights)) {
-        (void)bad_param(e, "weights", "must be a list of 1 to 64 items");
+        (void)edit_bad_param(e, "weights", "must be a list of 1 to 64 items");
         return;
     }
     for (size_t i = 0; i < weights->count; i++)
@@ -321,7 +321,7 @@ plan_split(struct edit *e)
 void
 api_split(struct node *n, struct admin_call *c, const struct admin_request *r)
 {
-    struct edit *e = begin(n, c, r, false);
+    struct edit *e = edit_begin(n, c, r, false);
     struct split *s;
     struct tree *doc;
 

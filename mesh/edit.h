@@ -72,6 +72,18 @@ void edit_free(struct edit *e); /* one that was not run */
  * refuses it. */
 void edit_run(struct edit *e);
 
+/* ---- api_policy.c: what every request for an edit has ---- */
+
+/* An edit with its parameters read; NULL: it was answered already. files: the body is a file, or
+ * several. */
+struct edit *edit_begin(struct node *n, struct admin_call *c, const struct admin_request *r,
+                        bool files);
+/* The request is wrong: the edit will be refused. */
+struct gs_problem *edit_bad_param(struct edit *e, const char *name, const char *text);
+/* A field of a JSON body that must be text, and not empty, where it is there. False: it is not. */
+struct tree;
+bool edit_read_text(struct edit *e, const struct tree *doc, const char *key, struct gs_slice *out);
+
 /* ---- edit_answer.c ---- */
 
 struct edit_confirmation {

@@ -1,14 +1,20 @@
 /* balance.c - which endpoint of a subset: two drawn at random, the one with the lower cost, where
  * cost = peak EWMA of its latency x (exchanges on it, node-wide, + 1). The peak EWMA jumps up to a
  * slow answer at once and comes down slowly (Finagle's), and fades with time, so that an endpoint
- * that was slow once is tried again. An endpoint never used costs the least. */
+ * that was slow once is tried again. An endpoint never used costs the least.
+ *
+ * Where operators gave weights that differ, the first one is drawn by weight. A second one of the
+ * same weight is compared as ever, so that those many that are alike are balanced as if there were
+ * no others. One of another weight takes its place only if the first fails, or has far more to do
+ * than is its share: comparing any closer would bend the shares that the operator asked for. */
 #include <math.h>
 
 #include "proxy/worker.h"
 
-#define DECAY_NS 10e9 /* time constant of the average */
-#define FLOOR_NS 1e6  /* differences below 1 ms are noise: such endpoints share alike */
-#define ALIKE 1.5     /* a ratio of latencies that is no reason to prefer one */
+#define DECAY_NS 10e9    /* time constant of the average */
+#define FLOOR_NS 1e6     /* differences below 1 ms are noise: such endpoints share alike */
+#define ALIKE 1.5        /* a ratio of latencies that is no reason to prefer one */
+#define WEIGHTED_SLACK 8 /* requests under way that are no load, whatever the weight */
 
 static double
 faded(double cost_ns, uint64_t at_ns, uint64_t now_ns)
@@ -19,12 +25,18 @@ faded(double cost_ns, uint64_t at_ns, uint64_t now_ns)
     return age < 1000000000u ? cost_ns : cost_ns * exp(-(double)age / DECAY_NS);
 }
 
+/* What its failures cost; FLOOR_NS: there were none of late. */
+static double
+failing_of(const struct endpoint_state *at, uint64_t now_ns)
+{
+    return at->failed_ns > 0 ? fmax(faded(at->failed_ns, at->failed_at_ns, now_ns), FLOOR_NS)
+                             : FLOOR_NS;
+}
+
 static double
 latency_of(const struct endpoint_state *at, uint64_t now_ns)
 {
-    double ns = fmax(faded(at->ewma_ns, at->ewma_at_ns, now_ns), FLOOR_NS);
-
-    return at->failed_ns > 0 ? fmax(ns, faded(at->failed_ns, at->failed_at_ns, now_ns)) : ns;
+    return fmax(faded(at->ewma_ns, at->ewma_at_ns, now_ns), failing_of(at, now_ns));
 }
 
 /* How an endpoint looks now: latency, and how many would share it with one more request. */
@@ -33,15 +45,20 @@ struct load {
     double sharing;
 };
 
+static uint32_t
+active_on(const struct worker *w, const struct endpoint *e)
+{
+    const struct slot *slot = slots_at(w->root->slots, e->slot);
+
+    return atomic_load_explicit(&slot->active, memory_order_relaxed) +
+           atomic_load_explicit(&slot->pending, memory_order_relaxed);
+}
+
 static struct load
 load_of(struct worker *w, const struct endpoint *e)
 {
-    const struct endpoint_state *at = worker_endpoint(w, e);
-    const struct slot *slot = slots_at(w->root->slots, e->slot);
-    uint32_t active = atomic_load_explicit(&slot->active, memory_order_relaxed) +
-                      atomic_load_explicit(&slot->pending, memory_order_relaxed);
-
-    return (struct load){ latency_of(at, w->loop->now_ns), active + 1.0 };
+    return (struct load){ latency_of(worker_endpoint(w, e), w->loop->now_ns),
+                          active_on(w, e) + 1.0 };
 }
 
 /* Is b the better one? Latencies that are alike count as equal: else the endpoint that happened to
@@ -64,11 +81,45 @@ was_tried(const struct endpoint *e, const uint32_t *tried, uint32_t count)
     return false;
 }
 
+/* ---- weights ---- */
+
+/* The first endpoint whose weight, and of those before it, exceeds `at`. */
+static uint32_t
+endpoint_at(const struct subset *s, uint32_t at)
+{
+    uint32_t low = 0, high = s->count - 1;
+
+    GS_ASSERT(at < s->upto[high]);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (s->upto[middle] > at)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+static uint32_t
+weight_at(const struct subset *s, uint32_t i)
+{
+    return s->upto[i] - (i > 0 ? s->upto[i - 1] : 0);
+}
+
+static uint32_t
+draw(struct worker *w, const struct subset *s)
+{
+    return endpoint_at(s, gs_rng_below(&w->loop->rng, s->upto[s->count - 1]));
+}
+
+/* ---- picking ---- */
+
 /* The first endpoint from a random place on that was not tried. */
 static const struct endpoint *
 pick_untried(struct worker *w, const struct subset *s, const uint32_t *tried, uint32_t count)
 {
-    uint32_t start = gs_rng_below(&w->loop->rng, s->count);
+    uint32_t start = s->upto ? draw(w, s) : gs_rng_below(&w->loop->rng, s->count);
 
     for (uint32_t i = 0; i < s->count; i++) {
         const struct endpoint *e = s->endpoints[(start + i) % s->count];
@@ -77,6 +128,43 @@ pick_untried(struct worker *w, const struct subset *s, const uint32_t *tried, ui
             return e;
     }
     return s->endpoints[start];
+}
+
+/* Another endpoint than `first`, by weight. */
+static uint32_t
+draw_other(struct worker *w, const struct subset *s, uint32_t first)
+{
+    uint32_t weight = weight_at(s, first);
+    uint32_t at = gs_rng_below(&w->loop->rng, s->upto[s->count - 1] - weight);
+
+    return endpoint_at(s, at < s->upto[first] - weight ? at : at + weight);
+}
+
+/* Does a fail, which b does not, or has it more than twice of what it would have at b's load? */
+static bool
+gives_way(struct worker *w, const struct subset *s, uint32_t a, uint32_t b)
+{
+    const struct endpoint *first = s->endpoints[a], *other = s->endpoints[b];
+    double fails = failing_of(worker_endpoint(w, first), w->loop->now_ns);
+    double share = (active_on(w, other) + 1.0) * weight_at(s, a) / weight_at(s, b);
+
+    return fails > ALIKE * failing_of(worker_endpoint(w, other), w->loop->now_ns) ||
+           active_on(w, first) > 2 * share + WEIGHTED_SLACK;
+}
+
+static const struct endpoint *
+pick_weighted(struct worker *w, const struct subset *s)
+{
+    uint32_t a = draw(w, s);
+    uint32_t b = draw_other(w, s, a);
+    struct load load_a, load_b;
+
+    GS_ASSERT(a != b);
+    if (weight_at(s, a) != weight_at(s, b))
+        return s->endpoints[gives_way(w, s, a, b) ? b : a];
+    load_a = load_of(w, s->endpoints[a]);
+    load_b = load_of(w, s->endpoints[b]);
+    return s->endpoints[costs_less(&load_b, &load_a) ? b : a];
 }
 
 const struct endpoint *
@@ -91,6 +179,8 @@ balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried, ui
         return s->endpoints[0];
     if (tried_count > 0)
         return pick_untried(w, s, tried, tried_count);
+    if (s->upto)
+        return pick_weighted(w, s);
     a = gs_rng_below(&w->loop->rng, s->count);
     b = gs_rng_below(&w->loop->rng, s->count - 1);
     b += b >= a;

@@ -109,9 +109,15 @@ static const struct subset *
 subset_of(const struct service *s, const struct endpoint *e)
 {
     for (uint32_t i = 1; i < s->subset_count; i++) {
-        for (uint32_t k = 0; k < s->subsets[i].count; k++) {
-            if (s->subsets[i].endpoints[k] == e)
-                return &s->subsets[i];
+        const struct subset *is = &s->subsets[i];
+
+        for (uint32_t k = 0; k < is->count; k++) {
+            if (is->endpoints[k] == e)
+                return is;
+        }
+        for (uint32_t k = 0; k < is->other_count; k++) { /* not chosen now, but asked for */
+            if (is->others[k] == e)
+                return is;
         }
     }
     return &s->subsets[SUBSET_ALL];

@@ -175,6 +175,8 @@
 #define POLICY_REGEX_MAX 1024  /* bytes, as upstream */
 #define POLICY_REGEXES_MAX 256 /* of one object: compiling a nasty one takes 0.1 s */
 #define NOTE_BYTES_MAX 4096    /* a text for people */
+#define MAINT_TEXT_MAX 256     /* why and by whom, likewise: one line each */
+#define MAINT_WEIGHT_MAX 1000  /* percent: ten times the ordinary */
 #define TRANSACTIONS_MAX 1024  /* incomplete ones the model keeps apart */
 
 /* ---- state files ---- */

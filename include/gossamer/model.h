@@ -196,12 +196,41 @@ gs_err model_split(const struct model *m, struct gs_slice host, struct gs_slice 
                    const struct split_weight *weights, size_t count, struct gs_arena *arena,
                    struct policy_object **out, struct gs_problems *problems) GS_MUST_CHECK;
 
+enum model_maintain_verb { MODEL_DRAIN, MODEL_UNDRAIN, MODEL_WEIGHT };
+enum model_target { MODEL_TARGET_ANY, MODEL_TARGET_NODE, MODEL_TARGET_SERVICE };
+
+struct model_maintain {
+    enum model_maintain_verb verb;
+    /* As typed: NODE, SERVICE[.NS][:PORT], or SERVICE.../INSTANCE with an instance ADDRESS:PORT,
+     * ADDRESS:PORT@NODE or NODE. */
+    struct gs_slice target;
+    enum model_target as; /* what a target without a slash is */
+    struct gs_slice ns;   /* of a service where none is written */
+    uint32_t weight;      /* percent */
+    struct gs_slice reason, by;
+    bool force; /* nobody knows it; nobody else is left */
+};
+struct model_maintained { /* in the arena */
+    const struct policy_object *const *objects;
+    size_t object_count;
+    const struct model_key *deletes;
+    size_t delete_count;
+};
+/* What is to be written and deleted for that: one object per target, which keeps what else it says.
+ * Nothing at all, with a warning, if it is so already by having no object. Refused, with near
+ * matches, if nobody knows the target or several are meant, or if a service had endpoints and would
+ * have none.
+ * returns   GS_E_OK or GS_E_INVALID */
+gs_err model_maintain(const struct model *m, const struct model_maintain *w, struct gs_arena *arena,
+                      struct model_maintained *out, struct gs_problems *problems) GS_MUST_CHECK;
+
 /* ---- reading ---- */
 
 struct model_counters {
     uint64_t held;     /* times an endpoint was not made worse, because traffic there succeeded */
     uint64_t unusable; /* records of owners that were left out */
     uint64_t nodes, services, endpoints, lost; /* now; endpoints: of all tiers */
+    uint64_t drained;  /* now: endpoints that operators drained, or gave weight 0 */
     uint64_t left_out; /* now: endpoints beyond SERVICE_ENDPOINTS_MAX or SLOTS_MAX */
 };
 void model_counters(const struct model *m, struct model_counters *out);
@@ -229,6 +258,13 @@ bool model_find_object(const struct model *m, enum policy_kind kind, struct gs_s
 /* for (size_t at = 0; model_next_object(m, &at, &o);) - by kind name, namespace, name. */
 bool model_next_object(const struct model *m, size_t *at, struct model_object *out);
 const char *model_state_text(enum model_state s); /* "active", "pending", "rejected" */
+
+struct model_drain {          /* of a node as a whole; borrowed until the next change */
+    struct gs_slice ns, name; /* of the Maintenance */
+    uint64_t since_ms;        /* when it was written */
+    struct gs_slice reason, by;
+};
+bool model_find_drain(const struct model *m, struct gs_slice node, struct model_drain *out);
 
 struct model_standing { /* of one key; borrowed until the next change */
     struct gs_slice key;

@@ -18,6 +18,7 @@ enum policy_kind {
     POLICY_VIRTUAL_SERVICE = 16,
     POLICY_DESTINATION_RULE = 17,
     POLICY_NOTE = 18,
+    POLICY_MAINTENANCE = 20,
 };
 
 /* Where something stands in its file, for findings; 0 when it came out of a record. */
@@ -113,6 +114,23 @@ struct note {
     struct policy_text text; /* 1..NOTE_BYTES_MAX */
 };
 
+/* ---- Maintenance ---- */
+
+/* What an operator wants of a node, of a service or of some of its endpoints for a while. Every
+ * part of the target that is given has to hold. */
+struct maintenance {
+    struct policy_text node;       /* empty: whichever */
+    struct policy_text service;    /* empty: everything that the node has */
+    struct policy_text service_ns; /* empty: the object's own */
+    uint16_t port;                 /* that callers use; 0: every one of the service */
+    struct policy_text instance;   /* "127.0.0.1:9001" as gs_addr_text() has it; empty: every one */
+    bool drain;
+    bool weight_written;
+    uint32_t weight;               /* percent of the ordinary; 0: no new requests at all */
+    struct policy_text reason, by; /* for people, one line each */
+    struct policy_place place, drain_place, port_place, weight_place;
+};
+
 /* ---- any object ---- */
 
 struct policy_object {
@@ -126,6 +144,7 @@ struct policy_object {
         struct virtual_service vs;
         struct destination_rule dr;
         struct note note;
+        struct maintenance maint;
     };
 };
 
@@ -184,6 +203,9 @@ gs_err policy_encode(const struct policy_object *o, struct gs_buf *out) GS_MUST_
  * well formed, but not validated. */
 gs_err policy_decode(struct gs_slice key, struct gs_slice value, struct gs_arena *arena,
                      struct policy_object **out, struct gs_why *why) GS_MUST_CHECK;
+
+/* A copy of a valid object, in the arena as a whole. */
+struct policy_object *policy_copy(const struct policy_object *o, struct gs_arena *arena);
 
 /* ---- out again ---- */
 

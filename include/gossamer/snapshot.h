@@ -52,12 +52,19 @@ struct slot *slots_at(const struct slots *s, uint32_t slot);
 
 enum endpoint_tier { TIER_HEALTHY, TIER_UNHEALTHY, TIER_DRAINING, TIER_LOST, TIER_PENDING };
 
+struct endpoint_word { /* of operators, as texts; empty: nobody said so */
+    bool closed;       /* the whole service is drained */
+    struct gs_slice drained_by, weighed_by;
+};
+
 struct endpoint {
     struct gs_addr addr;
     uint32_t slot;
     uint32_t generation; /* of the slot when the blob was built */
     enum endpoint_tier tier;
-    bool local; /* an instance of this node: the inbound stage runs in process */
+    bool local;      /* an instance of this node: the inbound stage runs in process */
+    uint16_t weight; /* percent of the ordinary; 0: an operator wants no new request there */
+    const struct endpoint_word *word; /* of operators, for people; NULL: none */
     /* Where it is reached, when it is not local. The slot's key must name the owner then: two nodes
      * may publish the same address. */
     struct gs_id owner;      /* the node that hosts it */
@@ -76,7 +83,11 @@ struct subset {
     struct gs_slice name;
     const struct endpoint *const *endpoints; /* those to choose from: best tier that has any */
     uint32_t count;
-    bool panic;                 /* no healthy one: these are unhealthy but alive */
+    /* Where weights differ, how much those up to each weigh together; NULL: they are all alike. */
+    const uint32_t *upto;
+    bool panic;                           /* no healthy one: these are unhealthy but alive */
+    const struct endpoint *const *others; /* the rest, which no request is sent to; for people */
+    uint32_t other_count;
     uint32_t stat_out, stat_in; /* cells */
 };
 

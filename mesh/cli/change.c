@@ -159,7 +159,7 @@ summary_text(const struct change *c, const struct tree *root, struct gs_buf *out
     count_text(out, &parts, unchanged, "unchanged");
     count_text(out, &parts, deleted ? deleted->count : 0, "deleted");
     count_text(out, &parts, skipped ? skipped->count : 0, "not ours");
-    (void)gs_buf_put_str(out, "\n");
+    (void)gs_buf_put_str(out, parts > 0 ? "\n" : "nothing to change\n");
     if (c->dry_run)
         (void)gs_buf_put_str(out, "dry run: nothing was changed\n");
     else if (ask_number(root, "asked") > 0)

@@ -24,12 +24,34 @@ endpoints_text(const struct tree *backend, struct gs_buf *out)
         const char *address = ask_text(list->items[i], "address");
         const char *node = ask_text(list->items[i], "node");
         const char *state = ask_text(list->items[i], "state");
+        const char *percent = ask_text(list->items[i], "percent");
 
-        (void)gs_buf_printf(out, "           %s  node %s  %s\n", address ? address : "?",
+        (void)gs_buf_printf(out, "           %s  node %s  %s", address ? address : "?",
                             node ? node : "?", state ? state : "?");
+        if (percent) /* told where weights differ */
+            (void)gs_buf_printf(out, "  weight %.0f: %.1f %%", ask_number(list->items[i], "weight"),
+                                ask_number(list->items[i], "percent"));
+        (void)gs_buf_put_str(out, "\n");
     }
     if (panic && strcmp(panic, "true") == 0)
         (void)gs_buf_put_str(out, "           none is healthy: the unhealthy ones are used\n");
+}
+
+static void
+unused_text(const struct tree *backend, struct gs_buf *out)
+{
+    const struct tree *list = tree_find(backend, "unused");
+
+    for (size_t i = 0; list && i < list->count; i++) {
+        const char *address = ask_text(list->items[i], "address");
+        const char *node = ask_text(list->items[i], "node");
+        const char *state = ask_text(list->items[i], "state");
+        const char *why = ask_text(list->items[i], "why");
+
+        (void)gs_buf_printf(out, "           %s  node %s  %s, not used: %s\n",
+                            address ? address : "?", node ? node : "?", state ? state : "?",
+                            why ? why : "?");
+    }
 }
 
 static void
@@ -54,6 +76,7 @@ backends_text(const struct tree *list, struct gs_buf *out)
             (void)gs_buf_printf(out, ": %s", problem);
         (void)gs_buf_put_str(out, "\n");
         endpoints_text(b, out);
+        unused_text(b, out);
     }
 }
 

@@ -9,6 +9,7 @@ static const struct list_column columns[] = {
     { "VERSION", "version", LIST_VERSION, false },
     { "AGE", "created_ms", LIST_AGE_MS, false },
     { "HOSTS", "hosts", LIST_ITEMS, false },
+    { "SAYS", "says", LIST_TEXT, false },
     { "ACTIVE", "active_version", LIST_VERSION, true },
     { "WHY", "why", LIST_TEXT, true },
 };
@@ -224,7 +225,7 @@ cmd_get(int argc, char **argv)
         .operands = "[KIND [NAME]]",
         .help = "Show policy objects and whether they are in effect. As yaml or json they are\n"
                 "manifests: apply takes them back. Kinds: VirtualService (vs), DestinationRule\n"
-                "(dr), Note.",
+                "(dr), Maintenance (mt), Note.",
         .options = table,
         .option_count = GS_COUNT(table),
         .operands_max = 2,

@@ -40,6 +40,8 @@ cmd_members(int argc, char **argv)
         { "VERSION", "version", LIST_TEXT, false },
         { "SERVICES", "services", LIST_TEXT, false },
         { "ZONE", "zone", LIST_TEXT, false },
+        { "DRAINED", "drained_since", LIST_AGE, false },
+        { "MAINTENANCE", "maintenance", LIST_ITEMS, true },
         { "CONFIG", "config", LIST_TEXT, true },
         { "INBOUND", "inbound", LIST_TEXT, true },
         { "ID", "id", LIST_TEXT, true },
@@ -48,7 +50,9 @@ cmd_members(int argc, char **argv)
         .name = "members",
         .operands = "",
         .help = "List the nodes of the mesh as this node sees them. A node that stopped without a\n"
-                "goodbye is dead, and is asked again now and then; one that left is not.",
+                "goodbye is dead, and is asked again now and then; one that left is not. DRAINED: "
+                "how long\n"
+                "an operator has wanted no new requests there (gossamer drain).",
         .columns = columns,
         .column_count = GS_COUNT(columns),
         .empty = "there are no members",

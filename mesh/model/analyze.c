@@ -42,7 +42,7 @@ analyze_add(struct analyze_set *s, const struct policy_object *o, uint64_t born_
     at = &s->items[s->count++];
     *at = (struct analyze_object){ .o = o, .born_hlc = born_hlc, .told = told };
     at->hosts = object_hosts(o, &s->arena, &at->host_count);
-    GS_ASSERT(at->host_count > 0 || o->kind == POLICY_VIRTUAL_SERVICE);
+    GS_ASSERT(at->host_count > 0 || o->kind != POLICY_DESTINATION_RULE);
 }
 
 void
@@ -491,7 +491,7 @@ analyze_run(const struct analyze_set *s, struct gs_problems *problems)
         const struct analyze_object *a = &s->items[i];
         struct reader r;
 
-        if (!a->told)
+        if (!a->told || a->o->kind == POLICY_MAINTENANCE)
             continue;
         analyze_reader(&r, a->o, problems);
         if (a->o->kind == POLICY_VIRTUAL_SERVICE)
@@ -499,6 +499,7 @@ analyze_run(const struct analyze_set *s, struct gs_problems *problems)
         else
             check_dr(s, &r, a);
     }
+    analyze_maintenances(s, problems);
 }
 
 void

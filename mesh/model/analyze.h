@@ -29,5 +29,7 @@ bool analyze_defines(const struct analyze_set *s, struct gs_slice host, struct g
 void analyze_run(const struct analyze_set *s, struct gs_problems *problems);
 /* A reader whose path begins with the object, if that stands in no file. */
 void analyze_reader(struct reader *r, const struct policy_object *o, struct gs_problems *problems);
+/* analyze_maint.c: of the Maintenances of the set. */
+void analyze_maintenances(const struct analyze_set *s, struct gs_problems *problems);
 /* analyze_services.c: what nodes say of their services and do not agree on. */
 void analyze_services(const struct model *m, struct gs_problems *problems);

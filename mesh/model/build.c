@@ -34,17 +34,39 @@ plan_text(struct gs_buf *b, struct gs_slice s)
 /* Offers and owners have fingerprints, so what a peer says is not gone through again: in a mesh
  * where a thousand nodes have one service, this is most of the work of a change. */
 static void
-plan_endpoints(struct gs_buf *b, const struct catalog_service *s)
+plan_word(struct gs_buf *b, const struct maint_word *w)
+{
+    const struct maint_entry *of[] = { w->drained, w->weighed };
+
+    for (size_t i = 0; i < GS_COUNT(of); i++) {
+        plan_u64(b, of[i] != NULL);
+        if (!of[i])
+            continue;
+        plan_text(b, of[i]->o->ns);
+        plan_text(b, of[i]->o->name);
+        (void)gs_buf_put(b, &of[i]->version, sizeof(of[i]->version));
+    }
+}
+
+static void
+plan_endpoints(struct gs_buf *b, const struct model *m, const struct catalog_service *s)
 {
     const struct catalog_offer *offer = NULL, *last = NULL;
     const struct catalog_instance *i;
+    struct maint_word w;
+    bool said;
 
     for (struct catalog_at at = { 0 }; (i = catalog_next(s, &at, &offer)); last = offer) {
         if (offer != last) {
             (void)gs_buf_put(b, offer->content, sizeof(offer->content));
             plan_u64(b, offer->owner->revision);
         }
-        plan_u64(b, (uint64_t)(i - offer->instances) << 8 | (uint64_t)i->tier);
+        w = maint_say(&m->objects.maintenances, offer, i);
+        said = w.drained || w.weighed;
+        plan_u64(b,
+                 (uint64_t)(i - offer->instances) << 8 | (uint64_t)said << 7 | (uint64_t)i->tier);
+        if (said)
+            plan_word(b, &w);
     }
 }
 
@@ -99,7 +121,7 @@ build_plan(const struct model *m, const struct catalog_service *s, uint64_t plan
 
     gs_buf_init(&b, PLAN_BYTES_MAX);
     plan_u64(&b, s->id);
-    plan_endpoints(&b, s);
+    plan_endpoints(&b, m, s);
     plan_subsets(&b, m, s);
     plan_policy(&b, m, s);
     GS_ASSERT(!b.failed);
@@ -189,16 +211,54 @@ copy_texts(struct owner_texts *t, const struct catalog_owner *o, struct gs_arena
     t->owner = o;
 }
 
-static struct endpoint
-build_endpoint(struct model *m, const struct catalog_offer *offer, const struct catalog_instance *i)
+/* Their texts are shared by the endpoints of a node: most of those that are drained are so by one
+ * object. */
+struct sources {
+    struct gs_arena *arena;
+    const struct maint_entry *last;
+    struct gs_slice text;
+};
+
+static struct gs_slice
+source_text(struct sources *s, const struct maint_entry *e)
 {
+    if (!e)
+        return GS_SLICE("");
+    if (e != s->last)
+        s->text = gs_slice_str(maint_source_text(e, s->arena));
+    s->last = e;
+    return s->text;
+}
+
+static const struct endpoint_word *
+build_word(struct sources *s, const struct maint_word *w)
+{
+    struct endpoint_word *out;
+
+    if (!w->drained && !w->weighed)
+        return NULL;
+    out = gs_arena_alloc(s->arena, sizeof(*out));
+    *out = (struct endpoint_word){ .closed = w->closed,
+                                   .drained_by = source_text(s, w->drained),
+                                   .weighed_by = source_text(s, w->weighed) };
+    return out;
+}
+
+static struct endpoint
+build_endpoint(struct model *m, const struct catalog_offer *offer, const struct catalog_instance *i,
+               struct sources *sources)
+{
+    struct maint_word w = maint_say(&m->objects.maintenances, offer, i);
+
     return (struct endpoint){
         .addr = i->addr,
         .slot = i->slot,
         .generation =
             atomic_load_explicit(&slots_at(m->o.slots, i->slot)->generation, memory_order_relaxed),
-        .tier = i->tier,
+        .tier = maint_tier(&w, i->tier),
         .local = offer->owner->self,
+        .weight = maint_open(&w) ? w.weight : 0,
+        .word = build_word(sources, &w),
         .owner = offer->owner->id,
         .mesh = offer->owner->mesh,
         .label_count = i->label_count,
@@ -225,6 +285,7 @@ build_endpoints(struct model *m, struct catalog_service *s, struct service_blob 
         gs_arena_printf(a, "%.*s/%.*s:%u", GS_SLICE_FMT(s->ns), GS_SLICE_FMT(s->name), s->port));
     struct label_sets sets = { .arena = a };
     struct owner_texts texts = { .owner = NULL };
+    struct sources sources = { .arena = a };
     const struct catalog_offer *offer = NULL;
     struct catalog_instance *i;
     size_t count = 0;
@@ -234,7 +295,7 @@ build_endpoints(struct model *m, struct catalog_service *s, struct service_blob 
         if (slot_of(m, s, offer, i, &i->slot) != GS_E_OK)
             continue;
         copy_texts(&texts, offer->owner, a);
-        out[count] = build_endpoint(m, offer, i);
+        out[count] = build_endpoint(m, offer, i, &sources);
         out[count].service = service;
         out[count].node = texts.node;
         out[count].zone = texts.zone;
@@ -257,23 +318,55 @@ is_in(const struct dr_subset *subset, const struct endpoint *e)
            catalog_selects(subset->labels, subset->label_count, e->labels, e->label_count);
 }
 
-/* The best tier that has anybody, and how many; pending ones were never published, or nobody knows
- * where they are. */
+/* May new requests go there at all? Pending ones were never published, or nobody knows where they
+ * are; a weight of 0 is an operator's word. */
+static bool
+is_open(const struct endpoint *e)
+{
+    return e->tier != TIER_PENDING && e->weight > 0;
+}
+
+/* The best tier that has anybody, and how many; `members`: of all tiers, open or not. */
 static enum endpoint_tier
-best_tier(const struct service *s, const struct dr_subset *subset, uint32_t *count)
+best_tier(const struct service *s, const struct dr_subset *subset, uint32_t *count,
+          uint32_t *members)
 {
     enum endpoint_tier best = TIER_PENDING;
 
-    *count = 0;
+    *count = *members = 0;
     for (uint32_t i = 0; i < s->endpoint_count; i++) {
         const struct endpoint *e = &s->endpoints[i];
 
-        if (e->tier > best || e->tier == TIER_PENDING || !is_in(subset, e))
+        if (!is_in(subset, e))
+            continue;
+        ++*members;
+        if (e->tier > best || !is_open(e))
             continue;
         *count = e->tier < best ? 1 : *count + 1;
         best = e->tier;
     }
+    GS_ASSERT(*count <= *members);
     return best;
+}
+
+/* Where weights differ: how much those up to each endpoint weigh together. */
+static void
+build_weights(struct subset *s, struct gs_arena *a)
+{
+    bool alike = true;
+    uint32_t sum = 0;
+    uint32_t *upto;
+
+    for (uint32_t i = 0; i < s->count; i++)
+        alike = alike && s->endpoints[i]->weight == s->endpoints[0]->weight;
+    if (alike)
+        return;
+    upto = gs_arena_alloc(a, s->count * sizeof(*upto));
+    for (uint32_t i = 0; i < s->count; i++) {
+        GS_ASSERT(s->endpoints[i]->weight > 0);
+        upto[i] = sum += s->endpoints[i]->weight;
+    }
+    s->upto = upto;
 }
 
 static uint32_t
@@ -292,20 +385,29 @@ build_subset(struct model *m, const struct catalog_service *s, const struct dr_s
              struct service_blob *b, struct subset *out)
 {
     const struct service *built = &b->service;
-    uint32_t count;
-    enum endpoint_tier best = best_tier(built, from, &count);
+    uint32_t count, members;
+    enum endpoint_tier best = best_tier(built, from, &count, &members);
     const struct endpoint **list =
-        gs_arena_alloc(&b->arena, count * sizeof(const struct endpoint *));
+        gs_arena_alloc(&b->arena, members * sizeof(const struct endpoint *));
 
     *out = (struct subset){ .name = from ? gs_arena_copy(&b->arena, from->name.text) : GS_SLICE(""),
                             .endpoints = list,
+                            .others = list + count,
                             .panic = best == TIER_UNHEALTHY };
-    for (uint32_t i = 0; i < built->endpoint_count && out->count < count; i++) {
-        if (built->endpoints[i].tier == best && is_in(from, &built->endpoints[i]))
-            list[out->count++] = &built->endpoints[i];
+    for (uint32_t i = 0; i < built->endpoint_count; i++) {
+        const struct endpoint *e = &built->endpoints[i];
+
+        if (!is_in(from, e))
+            continue;
+        if (e->tier == best && is_open(e))
+            list[out->count++] = e;
+        else
+            list[count + out->other_count++] = e;
     }
     GS_ASSERT(out->count == count);
+    GS_ASSERT(out->count + out->other_count == members);
     GS_ASSERT(!out->panic || out->count > 0);
+    build_weights(out, &b->arena);
     out->stat_out = stat_cell(m, s, out->name, STAT_OUTBOUND);
     out->stat_in = stat_cell(m, s, out->name, STAT_INBOUND);
 }

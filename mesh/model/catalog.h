@@ -6,6 +6,7 @@
 #include <gossamer/list.h>
 
 #include "mesh/model/endpoints.h"
+#include "mesh/model/maint.h"
 
 /* ---- services, nodes, and what each of these has of those ----
  *
@@ -246,6 +247,7 @@ struct objects {
     struct transaction *transactions;
     size_t transaction_count, transaction_cap;
     struct object_index virtual_services, destination_rules; /* active ones */
+    struct maint_set maintenances;                           /* likewise */
     bool changed;  /* records came since the last settle */
     bool activity; /* what is active changed since the last flush */
 };

@@ -202,6 +202,31 @@ put_dr(msgpack_packer *p, const struct destination_rule *dr)
 }
 
 static size_t
+maintenance_fields(const struct maintenance *m)
+{
+    return (size_t)(m->node.text.len > 0) + (m->service.text.len > 0) +
+           (m->service_ns.text.len > 0) + (m->port > 0) + (m->instance.text.len > 0) + m->drain +
+           m->weight_written + (m->reason.text.len > 0) + (m->by.text.len > 0);
+}
+
+static void
+put_maintenance(msgpack_packer *p, const struct maintenance *m)
+{
+    put_text_field(p, CODEC_MAINTENANCE_NODE, m->node.text);
+    put_text_field(p, CODEC_MAINTENANCE_SERVICE, m->service.text);
+    put_text_field(p, CODEC_MAINTENANCE_NAMESPACE, m->service_ns.text);
+    if (m->port > 0)
+        put_uint_field(p, CODEC_MAINTENANCE_PORT, m->port);
+    put_text_field(p, CODEC_MAINTENANCE_INSTANCE, m->instance.text);
+    if (m->drain)
+        put_uint_field(p, CODEC_MAINTENANCE_DRAIN, 1);
+    if (m->weight_written)
+        put_uint_field(p, CODEC_MAINTENANCE_WEIGHT, m->weight);
+    put_text_field(p, CODEC_MAINTENANCE_REASON, m->reason.text);
+    put_text_field(p, CODEC_MAINTENANCE_BY, m->by.text);
+}
+
+static size_t
 fields_of(const struct policy_object *o)
 {
     size_t common = (size_t)(o->label_count > 0) + (o->annotation_count > 0);
@@ -213,6 +238,8 @@ fields_of(const struct policy_object *o)
         return common + (o->dr.host.text.len > 0) + (o->dr.subset_count > 0);
     case POLICY_NOTE:
         return common + (o->note.text.text.len > 0);
+    case POLICY_MAINTENANCE:
+        return common + maintenance_fields(&o->maint);
     case POLICY_NONE:
         break;
     }
@@ -226,6 +253,8 @@ put_spec(msgpack_packer *p, const struct policy_object *o)
         put_vs(p, &o->vs);
     else if (o->kind == POLICY_DESTINATION_RULE)
         put_dr(p, &o->dr);
+    else if (o->kind == POLICY_MAINTENANCE)
+        put_maintenance(p, &o->maint);
     else
         put_text_field(p, CODEC_NOTE_TEXT, o->note.text.text);
 }
@@ -461,6 +490,21 @@ get_dr(struct decoder *d, const msgpack_object *map, struct destination_rule *ou
     }
 }
 
+static void
+get_maintenance(struct decoder *d, const msgpack_object *map, struct maintenance *out)
+{
+    out->node.text = get_text_field(d, map, CODEC_MAINTENANCE_NODE);
+    out->service.text = get_text_field(d, map, CODEC_MAINTENANCE_SERVICE);
+    out->service_ns.text = get_text_field(d, map, CODEC_MAINTENANCE_NAMESPACE);
+    out->port = (uint16_t)get_uint_field(d, map, CODEC_MAINTENANCE_PORT, UINT16_MAX);
+    out->instance.text = get_text_field(d, map, CODEC_MAINTENANCE_INSTANCE);
+    out->drain = get_uint_field(d, map, CODEC_MAINTENANCE_DRAIN, 1) == 1;
+    out->weight = (uint32_t)get_uint_field(d, map, CODEC_MAINTENANCE_WEIGHT, UINT32_MAX);
+    out->weight_written = field(map, CODEC_MAINTENANCE_WEIGHT) != NULL;
+    out->reason.text = get_text_field(d, map, CODEC_MAINTENANCE_REASON);
+    out->by.text = get_text_field(d, map, CODEC_MAINTENANCE_BY);
+}
+
 static struct policy_object *
 get_object(struct decoder *d, const msgpack_object *map, enum policy_kind kind)
 {
@@ -473,6 +517,8 @@ get_object(struct decoder *d, const msgpack_object *map, enum policy_kind kind)
         get_vs(d, map, &o->vs);
     else if (kind == POLICY_DESTINATION_RULE)
         get_dr(d, map, &o->dr);
+    else if (kind == POLICY_MAINTENANCE)
+        get_maintenance(d, map, &o->maint);
     else
         o->note.text.text = get_text_field(d, map, CODEC_NOTE_TEXT);
     return o;
@@ -517,6 +563,21 @@ policy_decode(struct gs_slice key, struct gs_slice value, struct gs_arena *arena
     o->name = gs_arena_copy(arena, name);
     *out = o;
     return GS_E_OK;
+}
+
+struct policy_object *
+policy_copy(const struct policy_object *o, struct gs_arena *arena)
+{
+    char key[POLICY_KEY_TEXT];
+    struct policy_object *copy = NULL;
+    struct gs_buf value;
+
+    gs_buf_init(&value, OBJECT_BYTES_MAX);
+    GS_ASSERT(policy_encode(o, &value) == GS_E_OK); /* it came out of a record of that size */
+    GS_ASSERT(policy_decode(gs_slice_str(policy_key(o->kind, o->ns, o->name, key)),
+                            gs_buf_slice(&value), arena, &copy, NULL) == GS_E_OK);
+    gs_buf_fini(&value);
+    return copy;
 }
 
 /* ---- what a node says of itself ---- */

@@ -21,6 +21,8 @@
 #define CODE_POLICY_PORT "GS0117"        /* a port that the service does not have */
 #define CODE_POLICY_NOT_FOUND "GS0118"   /* an object to delete that is not there */
 #define CODE_POLICY_SPLIT "GS0119"       /* a split that could mean several things */
+#define CODE_POLICY_TARGET "GS0130"      /* of a Maintenance: nobody knows it, or it is several */
+#define CODE_POLICY_NOBODY "GS0131"      /* no endpoint of a service is left for new requests */
 
 #define CODE_POLICY_UNREACHED "GS0201"  /* warning: a rule or match that nothing ever reaches */
 #define CODE_POLICY_TAKEN "GS0202"      /* warning: another VirtualService has that host */
@@ -32,3 +34,5 @@
 #define CODE_POLICY_PROTOCOL "GS0208"   /* warning: nodes say different protocols for one service */
 #define CODE_POLICY_TOO_MANY "GS0209"   /* warning: endpoints of a service beyond what is used */
 #define CODE_POLICY_CONFLICT "GS0210"   /* warning: a write that lost against one it had not seen */
+#define CODE_POLICY_TWICE "GS0230"      /* warning: several Maintenances of one target */
+#define CODE_POLICY_IDLE "GS0231"       /* warning: a Maintenance that changes nothing */

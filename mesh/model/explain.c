@@ -60,10 +60,63 @@ write_endpoints(const struct subset *s, struct json_out *j)
         json_kstr(j, "address", gs_addr_text(&s->endpoints[i]->addr, text));
         json_kslice(j, "node", s->endpoints[i]->node);
         json_kstr(j, "state", tier_text(s->endpoints[i]->tier));
+        json_ku64(j, "weight", s->endpoints[i]->weight);
+        if (s->upto)
+            json_kdouble(j, "percent", 100.0 * s->endpoints[i]->weight / s->upto[s->count - 1]);
         json_obj_end(j);
     }
     json_arr_end(j);
     json_kbool(j, "panic", s->panic);
+}
+
+static void
+write_word(struct json_out *j, const char *text, struct gs_slice source)
+{
+    char words[1024]; /* names, a time, who and why all fit */
+
+    (void)snprintf(words, sizeof(words), "%s by %.*s", text, GS_SLICE_FMT(source));
+    json_kstr(j, "why", words);
+}
+
+/* Why a member of a subset gets no request. */
+static void
+write_reason(const struct endpoint *e, struct json_out *j)
+{
+    const struct endpoint_word *w = e->word;
+
+    if (w && w->closed)
+        write_word(j, "the whole service is drained", w->drained_by);
+    else if (w && e->weight == 0)
+        write_word(j, "it was given weight 0", w->weighed_by);
+    else if (w && w->drained_by.len > 0 && e->tier == TIER_DRAINING)
+        write_word(j, "it is drained", w->drained_by);
+    else if (e->tier == TIER_UNHEALTHY)
+        json_kstr(j, "why", "its node says that it is unhealthy, and others are healthy");
+    else if (e->tier == TIER_DRAINING)
+        json_kstr(j, "why", "its node is stopping");
+    else if (e->tier == TIER_LOST)
+        json_kstr(j, "why", "its node is not heard of");
+    else
+        json_kstr(j, "why", "it was never well, or nobody knows where its node is");
+}
+
+static void
+write_others(const struct subset *s, struct json_out *j)
+{
+    json_key(j, "unused");
+    json_arr(j);
+    for (uint32_t i = 0; i < s->other_count; i++) {
+        const struct endpoint *e = s->others[i];
+        char text[GS_ADDR_TEXT];
+
+        json_obj(j);
+        json_kstr(j, "address", gs_addr_text(&e->addr, text));
+        json_kslice(j, "node", e->node);
+        json_kstr(j, "state", tier_text(e->tier));
+        write_reason(e, j);
+        json_obj_end(j);
+    }
+    json_arr_end(j);
 }
 
 /* Where a share of the requests goes, or why it is answered 503. */
@@ -88,6 +141,8 @@ write_target(const struct snapshot *s, uint32_t service, uint32_t subset, struct
         json_kstr(j, "problem", problem);
     else
         write_endpoints(&to->subsets[subset], j);
+    if (to && subset < to->subset_count)
+        write_others(&to->subsets[subset], j);
 }
 
 static void

@@ -197,6 +197,35 @@ write_dr(struct json_out *j, const struct destination_rule *dr)
     json_arr_end(j);
 }
 
+/* ---- Maintenance ---- */
+
+static void
+write_maintenance(struct json_out *j, const struct maintenance *m)
+{
+    if (m->node.text.len > 0)
+        json_kslice(j, "node", m->node.text);
+    if (m->service.text.len > 0) {
+        json_key(j, "service");
+        json_obj(j);
+        if (m->service_ns.text.len > 0)
+            json_kslice(j, "namespace", m->service_ns.text);
+        json_kslice(j, "name", m->service.text);
+        if (m->port > 0)
+            json_ku64(j, "port", m->port);
+        json_obj_end(j);
+    }
+    if (m->instance.text.len > 0)
+        json_kslice(j, "instance", m->instance.text);
+    if (m->drain)
+        json_kbool(j, "drain", true);
+    if (m->weight_written)
+        json_ku64(j, "weight", m->weight);
+    if (m->reason.text.len > 0)
+        json_kslice(j, "reason", m->reason.text);
+    if (m->by.text.len > 0)
+        json_kslice(j, "by", m->by.text);
+}
+
 void
 policy_export(const struct policy_object *o, const struct gs_version *version, uint64_t born_hlc,
               struct json_out *j)
@@ -217,6 +246,9 @@ policy_export(const struct policy_object *o, const struct gs_version *version, u
         break;
     case POLICY_NOTE:
         json_kslice(j, "text", o->note.text.text);
+        break;
+    case POLICY_MAINTENANCE:
+        write_maintenance(j, &o->maint);
         break;
     case POLICY_NONE:
         GS_UNREACHABLE("policy kind");

@@ -47,6 +47,11 @@ static const struct {
     { FORM_ABORT, "percent", "write `percentage: { value: N }`" },
     { FORM_VIRTUAL_SERVICE, "host", "`hosts` is a list" },
     { FORM_DESTINATION_RULE, "hosts", "a DestinationRule has one `host`" },
+    { FORM_MAINTENANCE, "host", "write service: { name: NAME }" },
+    { FORM_MAINTENANCE, "address", "the address of an instance goes into `instance`" },
+    { FORM_MAINTENANCE, "port", "write `port` inside `service`: that which callers use" },
+    { FORM_MAINTENANCE, "name", "write `name` inside `service`, or `node`" },
+    { FORM_MAINTENANCE, "namespace", "write `namespace` inside `service`" },
 };
 
 static void check_map(struct reader *r, const struct tree *map, enum form_message m, bool told);
@@ -181,6 +186,8 @@ hint_map(struct reader *r, struct gs_problem *item, const struct tree *t, enum f
         gs_problem_hint(r->problems, item, "write { number: %.*s }", GS_SLICE_FMT(t->text));
     else if (m == FORM_DESTINATION)
         gs_problem_hint(r->problems, item, "write { host: %.*s }", GS_SLICE_FMT(t->text));
+    else if (m == FORM_MAINTENANCE_SERVICE)
+        gs_problem_hint(r->problems, item, "write { name: %.*s }", GS_SLICE_FMT(t->text));
     else if (m == FORM_STRING_MATCH)
         gs_problem_hint(r->problems, item, "write { exact: \"%.*s\" }, or {} for any value",
                         GS_SLICE_FMT(t->text));

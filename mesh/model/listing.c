@@ -45,14 +45,18 @@ model_services_json(const struct model *m, struct gs_slice ns, struct gs_slice n
     for (size_t i = 0; i < m->catalog.count; i++) {
         const struct catalog_service *s = m->catalog.items[i];
         const struct object *policy = resolve_policy(m, s);
+        const struct catalog_offer *offer = NULL;
         const struct catalog_instance *e;
         struct catalog_at at = { 0 };
         uint64_t healthy = 0;
 
         if (!wanted(s, ns, name))
             continue;
-        while ((e = catalog_next(s, &at, NULL)))
-            healthy += e->tier == TIER_HEALTHY;
+        while ((e = catalog_next(s, &at, &offer))) {
+            struct maint_word w = maint_say(&m->objects.maintenances, offer, e);
+
+            healthy += maint_tier(&w, e->tier) == TIER_HEALTHY;
+        }
         json_obj(j);
         write_identity(s, j);
         json_kslice(j, "protocol", offers_protocol(s, NULL));
@@ -134,12 +138,38 @@ write_membership(const struct model *m, const struct catalog_service *s,
     json_arr_end(j);
 }
 
+/* Why it drains, what it weighs, and which objects say so. */
+static void
+write_maintenance(const struct maint_word *w, enum endpoint_tier tier, struct json_out *j)
+{
+    const struct maint_entry *of[] = { w->drained, w->weighed };
+    char name[POLICY_KEY_TEXT];
+
+    json_key(j, "drained_by");
+    if (maint_tier(w, tier) != TIER_DRAINING)
+        json_nil(j);
+    else
+        json_str(j, w->drained ? "operator" : "owner");
+    json_ku64(j, "weight", w->weight);
+    json_key(j, "maintenance");
+    json_arr(j);
+    for (size_t i = 0; i < GS_COUNT(of); i++) {
+        if (!of[i] || (i > 0 && of[i] == of[0]))
+            continue;
+        (void)snprintf(name, sizeof(name), "%.*s/%.*s", GS_SLICE_FMT(of[i]->o->ns),
+                       GS_SLICE_FMT(of[i]->o->name));
+        json_str(j, name);
+    }
+    json_arr_end(j);
+}
+
 static void
 write_endpoint(const struct model *m, const struct catalog_offer *offer,
                const struct catalog_instance *i, const struct model_reading *r, struct json_out *j)
 {
     const struct catalog_service *s = offer->service;
     const struct slot *slot = i->slot != CATALOG_NO_SLOT ? slots_at(m->o.slots, i->slot) : NULL;
+    struct maint_word w = maint_say(&m->objects.maintenances, offer, i);
     char text[GS_ADDR_TEXT];
 
     json_obj(j);
@@ -148,13 +178,14 @@ write_endpoint(const struct model *m, const struct catalog_offer *offer,
     json_kstr(j, "address", gs_addr_text(&i->addr, text));
     json_kslice(j, "node", offer->owner->name);
     json_kslice(j, "zone", offer->owner->zone);
-    write_slot(slot, i->tier, r, j);
+    write_slot(slot, maint_tier(&w, i->tier), r, j);
     json_kdouble(j, "ewma_ms", slot && r->ewma_us ? (double)r->ewma_us(r->arg, i->slot) / 1000 : 0);
     json_key(j, "labels");
     json_obj(j);
     for (uint32_t l = 0; l < i->label_count; l++)
         json_kslice(j, i->labels[l].name.ptr, i->labels[l].value);
     json_obj_end(j);
+    write_maintenance(&w, i->tier, j);
     json_obj_end(j);
 }
 
@@ -192,6 +223,37 @@ write_hosts(const struct policy_object *o, struct json_out *j)
     json_arr_end(j);
 }
 
+/* "node n3: drained" */
+static void
+write_says(const struct policy_object *o, struct json_out *j)
+{
+    const struct maintenance *t = &o->maint;
+    struct maint_entry e = maint_entry(o, NULL);
+    struct gs_arena arena;
+    const char *text;
+
+    gs_arena_init(&arena, NULL, 0, 512);
+    text =
+        gs_arena_printf(&arena, "%s:%s", maint_target_text(&e, &arena), t->drain ? " drained" : "");
+    if (t->weight_written)
+        text = gs_arena_printf(&arena, "%s%s weight %u", text, t->drain ? "," : "", t->weight);
+    json_kstr(j, "says", text);
+    gs_arena_fini(&arena);
+}
+
+bool
+model_find_drain(const struct model *m, struct gs_slice node, struct model_drain *out)
+{
+    const struct maint_entry *e = maint_node(&m->objects.maintenances, node);
+
+    if (!e)
+        return false;
+    GS_ASSERT(e->o->maint.drain); /* a node has no weight */
+    *out = (struct model_drain){ e->o->ns, e->o->name, gs_hlc_ms(e->version.hlc),
+                                 e->o->maint.reason.text, e->o->maint.by.text };
+    return true;
+}
+
 void
 model_objects_json(const struct model *m, enum policy_kind kind, struct gs_slice ns,
                    struct json_out *j)
@@ -215,6 +277,8 @@ model_objects_json(const struct model *m, enum policy_kind kind, struct gs_slice
         json_ku64(j, "created_ms", gs_hlc_ms(o.born_hlc));
         if (o.object)
             write_hosts(o.object, j);
+        if (o.object && o.kind == POLICY_MAINTENANCE)
+            write_says(o.object, j);
         if (o.state != MODEL_ACTIVE && o.active_version.generation > 0)
             json_kstr(j, "active_version", gs_version_text(&o.active_version, version));
         if (o.why)

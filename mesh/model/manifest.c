@@ -74,6 +74,7 @@ static const struct our_kind { /* that this version has */
     { POLICY_VIRTUAL_SERVICE, ISTIO_GROUP, { "v1", "v1beta1", "v1alpha3" } },
     { POLICY_DESTINATION_RULE, ISTIO_GROUP, { "v1", "v1beta1", "v1alpha3" } },
     { POLICY_NOTE, OWN_GROUP, { "v1" } },
+    { POLICY_MAINTENANCE, OWN_GROUP, { "v1" } },
 };
 
 struct loading {
@@ -246,6 +247,9 @@ read_spec(struct loading *l, const struct tree *doc, struct policy_object *o)
     } else if (o->kind == POLICY_DESTINATION_RULE) {
         form_check(&l->r, spec, FORM_DESTINATION_RULE);
         parse_destination_rule(&l->r, spec, &o->dr);
+    } else if (o->kind == POLICY_MAINTENANCE) {
+        form_check(&l->r, spec, FORM_MAINTENANCE);
+        parse_maintenance(&l->r, spec, &o->maint);
     } else {
         GS_ASSERT(o->kind == POLICY_NOTE);
         form_check(&l->r, spec, FORM_NOTE);
@@ -378,13 +382,18 @@ static void
 refuse_kind(struct loading *l, const struct head *h)
 {
     struct gs_problem *item;
+    static const char *const own_kinds[] = { "Maintenance", "Note" };
     const char *near;
 
     if (in_group(h->group, OWN_GROUP)) {
         item = reader_problem(&l->r, GS_SEV_ERROR, CODE_POLICY_KIND, h->kind_place,
                               "there is no kind %.*s in %.*s", GS_SLICE_FMT(h->kind),
                               GS_SLICE_FMT(h->api_version));
-        gs_problem_hint(l->r.problems, item, "there is: Note");
+        near = gs_did_you_mean(h->kind.ptr, h->kind.len, own_kinds, GS_COUNT(own_kinds));
+        if (near)
+            gs_problem_hint(l->r.problems, item, "did you mean \"%s\"?", near);
+        else
+            gs_problem_hint(l->r.problems, item, "there are: Maintenance, Note");
         return;
     }
     if (is_one_of(h->kind, mesh_kinds, GS_COUNT(mesh_kinds)) || !in_group(h->group, "istio.io")) {

@@ -262,6 +262,7 @@ void
 model_counters(const struct model *m, struct model_counters *out)
 {
     const struct catalog *c = &m->catalog;
+    const struct catalog_offer *offer = NULL;
     const struct catalog_instance *i;
 
     *out = (struct model_counters){
@@ -272,8 +273,12 @@ model_counters(const struct model *m, struct model_counters *out)
 
         out->endpoints += c->items[k]->shown;
         out->left_out += c->items[k]->left_out + c->items[k]->slotless;
-        while ((i = catalog_next(c->items[k], &at, NULL)))
+        while ((i = catalog_next(c->items[k], &at, &offer))) {
+            struct maint_word w = maint_say(&m->objects.maintenances, offer, i);
+
             out->lost += i->tier == TIER_LOST;
+            out->drained += w.drained || w.weight == 0;
+        }
     }
 }
 

@@ -60,7 +60,7 @@ object_hosts(const struct policy_object *o, struct gs_arena *arena, size_t *coun
     struct gs_slice *out;
     size_t n = 0, room = 1;
 
-    if (!policy_kind_routes(o->kind)) {
+    if (o->kind != POLICY_VIRTUAL_SERVICE && o->kind != POLICY_DESTINATION_RULE) {
         *count = 0;
         return NULL;
     }
@@ -270,6 +270,7 @@ objects_fini(struct objects *s)
     gs_free(s->transactions);
     gs_free(s->virtual_services.items);
     gs_free(s->destination_rules.items);
+    maint_fini(&s->maintenances);
     *s = (struct objects){ 0 };
 }
 
@@ -406,6 +407,7 @@ static void
 index_all(struct objects *s)
 {
     s->virtual_services.count = s->destination_rules.count = 0;
+    maint_clear(&s->maintenances);
     for (size_t i = 0; i < s->count; i++) {
         const struct object *o = s->items[i];
 
@@ -413,6 +415,8 @@ index_all(struct objects *s)
             continue;
         if (o->kind == POLICY_DESTINATION_RULE)
             index_add(&s->destination_rules, o->active->hosts[0], o);
+        if (o->kind == POLICY_MAINTENANCE)
+            maint_add(&s->maintenances, o->active->object, &o->active->version);
         for (size_t h = 0;
              o->kind == POLICY_VIRTUAL_SERVICE && h < o->active->object->vs.host_count; h++)
             index_add(&s->virtual_services, o->active->hosts[h], o);
@@ -423,6 +427,7 @@ index_all(struct objects *s)
     if (s->destination_rules.count > 0)
         qsort(s->destination_rules.items, s->destination_rules.count, sizeof(struct object_host),
               compare_hosts);
+    maint_sort(&s->maintenances);
 }
 
 struct object_run
@@ -614,6 +619,7 @@ objects_settle(struct objects *s)
     if (changed > 0)
         index_all(s);
     changed += settle_kind(s, POLICY_VIRTUAL_SERVICE);
+    changed += settle_kind(s, POLICY_MAINTENANCE);
     if (changed > 0) {
         index_all(s);
         s->activity = true;

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include <gossamer/addr.h>
 #include <gossamer/limits.h>
 
 #include "mesh/model/codes.h"
@@ -32,6 +33,11 @@ static const struct kind {
       { "destinationrules", "destinationrule", "dr" },
       true },
     { POLICY_NOTE, "Note", "gossamer.dev/v1", { "notes", "note", "no" }, false },
+    { POLICY_MAINTENANCE,
+      "Maintenance",
+      "gossamer.dev/v1",
+      { "maintenances", "maintenance", "mt" },
+      true },
 };
 
 static const struct kind *
@@ -481,6 +487,117 @@ check_note(struct reader *r, const struct policy_object *o)
         (void)wrong_at(r, "text", CODE_POLICY_LIMIT, text->place, limit);
 }
 
+/* ---- Maintenance ---- */
+
+/* What people are told is one line, and holds nothing that a terminal would obey. */
+static void
+check_line(struct reader *r, const char *field, const struct policy_text *line)
+{
+    char limit[64];
+
+    for (size_t i = 0; i < line->text.len; i++) {
+        unsigned char c = (unsigned char)line->text.ptr[i];
+
+        if (c >= 0x20 && c != 0x7f)
+            continue;
+        (void)wrong_at(r, field, CODE_POLICY_VALUE, line->place, "must be one line of text");
+        return;
+    }
+    (void)snprintf(limit, sizeof(limit), "has %zu bytes, at most %d are allowed", line->text.len,
+                   MAINT_TEXT_MAX);
+    if (line->text.len > MAINT_TEXT_MAX)
+        (void)wrong_at(r, field, CODE_POLICY_LIMIT, line->place, limit);
+}
+
+static void
+check_maint_service(struct reader *r, const struct maintenance *m)
+{
+    size_t mark = reader_enter(r, GS_SLICE("service"));
+
+    if (m->service.text.len > 0 && !name_is_subdomain(m->service.text))
+        (void)wrong_at(r, "name", CODE_POLICY_VALUE, m->service.place,
+                       "this is no name of a service: small letters, digits, '-' and '.'");
+    if (m->service_ns.text.len > 0 && !name_is_label(m->service_ns.text))
+        (void)wrong_at(r, "namespace", CODE_POLICY_VALUE, m->service_ns.place,
+                       "this is no name of a namespace");
+    if (m->service.text.len == 0 && !m->service.place.told &&
+        (m->service_ns.text.len > 0 || m->port > 0))
+        (void)wrong_at(r, "name", CODE_POLICY_MISSING, m->service.place, "a name is required");
+    reader_leave(r, mark);
+}
+
+static void
+check_maint_instance(struct reader *r, const struct maintenance *m)
+{
+    struct gs_problem *item;
+    char text[GS_ADDR_TEXT];
+    struct gs_addr addr;
+
+    if (m->instance.text.len == 0)
+        return;
+    if (gs_addr_parse(&addr, m->instance.text, NULL) != GS_E_OK || addr.port == 0 ||
+        gs_addr_is_any(&addr) ||
+        !gs_slice_eq(m->instance.text, gs_slice_str(gs_addr_text(&addr, text)))) {
+        item = wrong_at(r, "instance", CODE_POLICY_VALUE, m->instance.place,
+                        "this is no address of an instance");
+        gs_problem_hint(r->problems, item,
+                        "write ADDRESS:PORT, as gossamer endpoints shows it: 127.0.0.1:9001");
+    } else if (m->service.text.len == 0 && !m->service.place.told) {
+        item = wrong_at(r, "instance", CODE_POLICY_MISSING, m->instance.place,
+                        "an instance is one of a service: its name is required");
+        gs_problem_hint(r->problems, item, "write service: { name: NAME } beside it");
+    }
+}
+
+static void
+check_maint_weight(struct reader *r, const struct maintenance *m)
+{
+    struct gs_problem *item;
+    char text[96];
+
+    if (!m->weight_written)
+        return;
+    (void)snprintf(text, sizeof(text), "a weight is percent, 0 to %d, not %u", MAINT_WEIGHT_MAX,
+                   m->weight);
+    if (m->weight > MAINT_WEIGHT_MAX) {
+        item = wrong_at(r, "weight", CODE_POLICY_VALUE, m->weight_place, text);
+        gs_problem_hint(r->problems, item, "100 is the ordinary, 0 takes no new requests");
+    }
+    if (m->service.place.told || m->node.place.told || m->instance.place.told ||
+        (m->service.text.len > 0 && m->node.text.len + m->instance.text.len > 0))
+        return;
+    item = wrong_at(r, "weight", CODE_POLICY_VALUE, m->weight_place,
+                    "a weight is of some instances of a service, beside others");
+    gs_problem_hint(r->problems, item,
+                    "name the service, and its node or its instance; or write drain: true");
+}
+
+static void
+check_maintenance(struct reader *r, const struct policy_object *o)
+{
+    const struct maintenance *m = &o->maint;
+    struct gs_problem *item;
+
+    if (m->node.text.len > 0 && !name_is_subdomain(m->node.text))
+        (void)wrong_at(r, "node", CODE_POLICY_VALUE, m->node.place,
+                       "this is no name of a node: small letters, digits, '-' and '.'");
+    check_maint_service(r, m);
+    check_maint_instance(r, m);
+    check_maint_weight(r, m);
+    check_line(r, "reason", &m->reason);
+    check_line(r, "by", &m->by);
+    if (m->node.text.len + m->service.text.len + m->instance.text.len == 0 &&
+        m->service_ns.text.len + m->port == 0 && !m->node.place.told && !m->service.place.told &&
+        !m->instance.place.told) {
+        item = wrong(r, CODE_POLICY_MISSING, m->place, "what it is about is not said");
+        gs_problem_hint(r->problems, item, "write node: NAME, or service: { name: NAME }");
+    }
+    if (!m->drain && !m->weight_written && !m->drain_place.told && !m->weight_place.told) {
+        item = wrong(r, CODE_POLICY_MISSING, m->drain_place, "what is wanted is not said");
+        gs_problem_hint(r->problems, item, "write drain: true, or weight: PERCENT");
+    }
+}
+
 gs_err
 policy_validate(const struct policy_object *o, struct gs_problems *problems)
 {
@@ -499,6 +616,9 @@ policy_validate(const struct policy_object *o, struct gs_problems *problems)
         break;
     case POLICY_NOTE:
         check_note(&r, o);
+        break;
+    case POLICY_MAINTENANCE:
+        check_maintenance(&r, o);
         break;
     case POLICY_NONE:
         GS_UNREACHABLE("policy kind");

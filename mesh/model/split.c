@@ -161,21 +161,6 @@ find_owner(const struct splitting *s)
     return found;
 }
 
-static struct policy_object *
-copy_of(struct splitting *s, const struct policy_object *o)
-{
-    char key[POLICY_KEY_TEXT];
-    struct policy_object *copy = NULL;
-    struct gs_buf value;
-
-    gs_buf_init(&value, OBJECT_BYTES_MAX);
-    GS_ASSERT(policy_encode(o, &value) == GS_E_OK); /* it came out of a record of that size */
-    GS_ASSERT(policy_decode(gs_slice_str(policy_key(o->kind, o->ns, o->name, key)),
-                            gs_buf_slice(&value), s->arena, &copy, NULL) == GS_E_OK);
-    gs_buf_fini(&value);
-    return copy;
-}
-
 static void
 refuse_rules(struct splitting *s, const struct policy_object *vs, const char *text)
 {
@@ -280,7 +265,7 @@ write_weights(const struct splitting *s, struct gs_slice host, uint16_t port, st
 static struct policy_object *
 change(struct splitting *s, const struct policy_object *owner)
 {
-    struct policy_object *o = copy_of(s, owner);
+    struct policy_object *o = policy_copy(owner, s->arena);
     struct vs_rule *r = pick_rule(s, o);
 
     if (!r)

@@ -42,7 +42,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    if (data[0] & 2)
+    if (data[0] & 4)
+        key = GS_SLICE("Maintenance/default/web");
+    else if (data[0] & 2)
         key = GS_SLICE("Note/default/web");
     else if (data[0] & 1)
         key = GS_SLICE("DestinationRule/default/web");

@@ -513,7 +513,8 @@ explanations_name_shares_and_problems(void **state)
                            "\"subset\":\"v1\",\"subsets\":[\"v1\"],\"address\":\"127.0.0.1:9001\","
                            "\"node\":\"n1\",\"zone\":\"z\",\"state\":\"healthy\","
                            "\"ejected_until\":null,\"active\":0,\"ewma_ms\":0,"
-                           "\"labels\":{\"version\":\"v1\"}}"));
+                           "\"labels\":{\"version\":\"v1\"},\"drained_by\":null,"
+                           "\"weight\":100,\"maintenance\":[]}"));
     gs_buf_clear(&out);
     json_init(&j, &out);
     model_services_json(w->model, GS_SLICE("default"), GS_SLICE_NONE, &j);

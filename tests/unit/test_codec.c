@@ -40,7 +40,24 @@ static const char everything[] =
     "apiVersion: gossamer.dev/v1\n"
     "kind: Note\n"
     "metadata: { name: hello, namespace: ai, labels: { a: b } }\n"
-    "spec: { text: \"two\\nlines\" }\n";
+    "spec: { text: \"two\\nlines\" }\n"
+    "---\n"
+    "apiVersion: gossamer.dev/v1\n"
+    "kind: Maintenance\n"
+    "metadata: { name: m, namespace: ai }\n"
+    "spec:\n"
+    "  node: n1\n"
+    "  service: { name: tools, namespace: default, port: 80 }\n"
+    "  instance: '127.0.0.1:9001'\n"
+    "  drain: true\n"
+    "  weight: 0\n"
+    "  reason: a new disk\n"
+    "  by: ann@n1\n"
+    "---\n"
+    "apiVersion: gossamer.dev/v1\n"
+    "kind: Maintenance\n"
+    "metadata: { name: node.n1, namespace: ai }\n"
+    "spec: { node: n1, drain: true }\n";
 
 static void
 encode(const struct policy_object *o, struct gs_buf *out)
@@ -72,7 +89,7 @@ objects_survive_the_round_trip(void **state)
     (void)state;
     reading_init(&r, everything, strlen(everything));
     assert_string_equal(gs_buf_cstr(&r.found), "");
-    assert_int_equal(r.m.count, 3);
+    assert_int_equal(r.m.count, 5);
     for (size_t i = 0; i < r.m.count; i++) {
         struct gs_arena arena;
         struct gs_buf first, second;
@@ -190,6 +207,15 @@ golden_values(void **state)
     encode(r.m.objects[2], &value);
     assert_hex(gs_buf_slice(&value), "820192a161a16210a974776f0a6c696e6573");
     gs_buf_fini(&value);
+    encode(r.m.objects[3], &value);
+    assert_hex(gs_buf_slice(&value),
+               "8910a26e3111a5746f6f6c7312a764656661756c74135014ae3132372e302e302e313a39"
+               "30303115011600"
+               "17aa61206e6577206469736b18a6616e6e406e31");
+    gs_buf_fini(&value);
+    encode(r.m.objects[4], &value);
+    assert_hex(gs_buf_slice(&value), "8210a26e311501");
+    gs_buf_fini(&value);
     reading_fini(&r);
 }
 
@@ -281,6 +307,7 @@ kinds_have_short_names(void **state)
     assert_int_equal(policy_kind_find(GS_SLICE("VirtualService")), POLICY_VIRTUAL_SERVICE);
     assert_int_equal(policy_kind_find(GS_SLICE("destinationrules")), POLICY_DESTINATION_RULE);
     assert_int_equal(policy_kind_find(GS_SLICE("notes")), POLICY_NOTE);
+    assert_int_equal(policy_kind_find(GS_SLICE("mt")), POLICY_MAINTENANCE);
     assert_int_equal(policy_kind_find(GS_SLICE("pod")), POLICY_NONE);
 }
 

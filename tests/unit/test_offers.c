@@ -356,7 +356,9 @@ lists_show_the_whole_mesh(void **state)
     json_init(&j, &out);
     explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, &j);
     assert_true(has(&out, "\"endpoints\":[{\"address\":\"127.0.0.1:9001\",\"node\":\"b1\","
-                          "\"state\":\"healthy\"}]"));
+                          "\"state\":\"healthy\",\"weight\":100}]"));
+    assert_true(has(&out, "\"node\":\"b2\",\"state\":\"lost\",\"why\":\"its node is not heard "
+                          "of\"}"));
     put_one(w, 2, "default/api:80", TIER_HEALTHY);
     put_text(w,
              VS_HEAD("x") "  hosts: [api]\n  http: [{ route: [{ destination: { host: nobody "
@@ -469,6 +471,23 @@ a_service_that_returns_keeps_its_numbers(void **state)
 
 /* ---- anything, in any order ---- */
 
+/* An operator drains a node or undoes it, closes a service, or gives an endpoint another weight. */
+static void
+maintain(struct world *w, unsigned n, unsigned what, uint64_t generation)
+{
+    char node[16], text[256];
+
+    (void)snprintf(node, sizeof(node), "b%u", n);
+    (void)snprintf(text, sizeof(text),
+                   "apiVersion: gossamer.dev/v1\nkind: Maintenance\nmetadata: { name: m%u }\n"
+                   "spec: { %s%s%s }\n",
+                   what < 2 ? n : 10 + what, what < 3 ? "node: " : "", what < 3 ? node : "",
+                   what < 2    ? ", drain: true"
+                   : what == 2 ? ", service: { name: web }, weight: 10"
+                               : "service: { name: api }, drain: true");
+    put_text(w, text, (struct deed){ .generation = generation, .deleted = what == 1 });
+}
+
 static void
 disturb(struct world *w, struct gs_rng *rng, uint64_t now_ms)
 {
@@ -477,7 +496,7 @@ disturb(struct world *w, struct gs_rng *rng, uint64_t now_ms)
     unsigned n = 1 + gs_rng_below(rng, 6);
     struct gs_id id = node_id(n);
 
-    switch (gs_rng_below(rng, 9)) {
+    switch (gs_rng_below(rng, 10)) {
     case 0:
     case 1:
     case 2:
@@ -498,6 +517,9 @@ disturb(struct world *w, struct gs_rng *rng, uint64_t now_ms)
             model_remove_node(w->model, &id);
         else if (endpoint_of(w, "web", n))
             succeed(w, "web", n, now_ms);
+        break;
+    case 8:
+        maintain(w, n, gs_rng_below(rng, 4), w->hlc);
         break;
     default:
         if (gs_rng_below(rng, 2))

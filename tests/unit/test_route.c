@@ -1,5 +1,6 @@
 /* test_route.c - matching, the spread of weights, the balancer and the retry budget, on a worker
  * that has no sockets. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -231,6 +232,149 @@ test_one_death_is_one_failure(void **state)
     assert_true(apart > once + 20);
 }
 
+/* ---- weights of endpoints ---- */
+
+struct crowd { /* requests under way, so that each can end */
+    const struct endpoint *on[64];
+    unsigned count;
+};
+
+static void
+set_weights(struct bench *b, const uint16_t weights[ENDPOINTS], uint32_t upto[ENDPOINTS])
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < ENDPOINTS; i++) {
+        upto[i] = sum += weights[i];
+        b->endpoints[i].weight = weights[i];
+    }
+    b->subset.upto = upto;
+}
+
+/* The next request takes the place of one that ends, whichever; while there are fewer than `busy`,
+ * none ends. */
+static uint32_t
+next_of(struct bench *b, struct crowd *c, unsigned busy)
+{
+    const struct endpoint *e;
+    unsigned at = c->count;
+
+    if (busy > 0 && c->count == busy) {
+        at = gs_rng_below(&b->loop.rng, busy);
+        atomic_fetch_sub(&slots_at(b->root.slots, c->on[at]->slot)->active, 1);
+    }
+    e = balance_pick(&b->worker, &b->subset, NULL, 0);
+    if (busy > 0) {
+        atomic_fetch_add(&slots_at(b->root.slots, e->slot)->active, 1);
+        c->on[at] = e;
+        c->count += at == c->count;
+    }
+    return e->slot;
+}
+
+#define DRAWS 40000
+
+/* Given  endpoints that are alike but for their weights
+ * When   requests go there, one at a time or many at once
+ * Then   each has its share, within 1 % of the requests */
+static void
+test_weights_of_endpoints(void **state)
+{
+    static const uint16_t rows[][ENDPOINTS] = {
+        { 100, 100, 100, 10 }, { 100, 10, 100, 100 }, { 100, 99, 100, 100 }, { 1, 1, 1, 1000 },
+        { 10, 20, 30, 40 },    { 1000, 100, 10, 1 },  { 100, 1, 1, 1 },      { 200, 100, 100, 50 },
+    };
+    static const unsigned crowds[] = { 0, 1, 2, 4, 8, 16, 64 };
+    static struct bench b; /* not on the stack: it is aligned to cache lines */
+
+    (void)state;
+    for (size_t i = 0; i < GS_COUNT(rows) * GS_COUNT(crowds); i++) {
+        const uint16_t *weights = rows[i / GS_COUNT(crowds)];
+        unsigned busy = crowds[i % GS_COUNT(crowds)];
+        unsigned hits[ENDPOINTS] = { 0 };
+        uint32_t upto[ENDPOINTS];
+        struct crowd c = { .count = 0 };
+
+        bench_init(&b);
+        set_weights(&b, weights, upto);
+        for (unsigned k = 0; k < DRAWS; k++)
+            hits[next_of(&b, &c, busy)]++;
+        for (unsigned e = 0; e < ENDPOINTS; e++) {
+            double share = (double)DRAWS * weights[e] / upto[ENDPOINTS - 1];
+            double off = hits[e] - share;
+
+            if (fabs(off) > DRAWS / 100.0 || off * off > 25 * share) /* five deviations */
+                fail_msg("%u busy: weight %u got %u of %.0f", busy, weights[e], hits[e], share);
+        }
+        bench_fini(&b);
+    }
+}
+
+/* Given  a heavy endpoint that answers slowly, and then fails
+ * When   requests go to it and its light neighbours, one at a time
+ * Then   slowness costs it nothing of its share, failure all of it, and a retry goes elsewhere */
+static void
+test_weights_save_nobody_who_fails(void **state)
+{
+    static const uint16_t weights[ENDPOINTS] = { 10, 1000, 20, 10 };
+    static struct bench b; /* not on the stack: it is aligned to cache lines */
+    unsigned hits[ENDPOINTS] = { 0 };
+    uint32_t tried[2] = { 1, 2 };
+    uint32_t upto[ENDPOINTS];
+
+    (void)state;
+    bench_init(&b);
+    set_weights(&b, weights, upto);
+    for (uint32_t i = 0; i < ENDPOINTS; i++)
+        balance_observe(&b.worker, &b.endpoints[i], i == 1 ? 50000000 : 500000);
+    for (unsigned i = 0; i < DRAWS; i++)
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+    assert_in_range(hits[1], DRAWS * 95 / 100, DRAWS * 97 / 100); /* 1000 of 1040 */
+    balance_failed(&b.worker, &b.endpoints[1], b.loop.now_ns);
+    memset(hits, 0, sizeof(hits));
+    for (unsigned i = 0; i < 4000; i++) {
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        assert_true(balance_pick(&b.worker, &b.subset, tried, 2)->slot % 3 == 0);
+    }
+    assert_int_equal(hits[1], 0);
+    assert_in_range(hits[2], 1800, 2200); /* half of what is left */
+    b.loop.now_ns += 120000000000;        /* two minutes later it is tried again */
+    hits[1] = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+    assert_true(hits[1] > 900);
+    bench_fini(&b);
+}
+
+/* Given  two endpoints of one weight, one of them slow, and a light one
+ * When   requests go there
+ * Then   the light one has its share, and the slow one nothing of what the two have */
+static void
+test_weights_leave_the_others_to_be_balanced(void **state)
+{
+    static const uint16_t weights[ENDPOINTS] = { 100, 100, 1, 10 };
+    static struct bench b; /* not on the stack: it is aligned to cache lines */
+    unsigned hits[ENDPOINTS] = { 0 };
+    uint32_t upto[ENDPOINTS];
+
+    (void)state;
+    bench_init(&b);
+    set_weights(&b, weights, upto);
+    for (uint32_t i = 0; i < ENDPOINTS; i++)
+        balance_observe(&b.worker, &b.endpoints[i], i == 1 ? 50000000 : 500000);
+    for (unsigned i = 0; i < DRAWS; i++)
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+    assert_true(hits[1] < DRAWS / 10); /* when the second one drawn was a light one */
+    assert_in_range(hits[3], DRAWS * 10 / 211 - DRAWS / 100, DRAWS * 10 / 211 + DRAWS / 100);
+    /* One that has far more to do than its weight stands for gets no more. */
+    atomic_store(&slots_at(b.root.slots, 3)->active, 12);
+    memset(hits, 0, sizeof(hits));
+    for (unsigned i = 0; i < DRAWS; i++)
+        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+    assert_true(hits[3] < DRAWS / 1000);
+    bench_fini(&b);
+}
+
 /* ---- retries ---- */
 
 /* Given  a service whose every request fails
@@ -264,6 +408,9 @@ main(void)
         cmocka_unit_test(test_balance_prefers_the_fast),
         cmocka_unit_test(test_balance_avoids_the_busy_and_the_tried),
         cmocka_unit_test(test_one_death_is_one_failure),
+        cmocka_unit_test(test_weights_of_endpoints),
+        cmocka_unit_test(test_weights_save_nobody_who_fails),
+        cmocka_unit_test(test_weights_leave_the_others_to_be_balanced),
         cmocka_unit_test(test_retry_budget),
     };
 
