@@ -3,6 +3,7 @@
  *   ASKED ──"active", "pending"──▶ CONFIRMED
  *     │ ▲──────────── cannot be asked: again, CONFIRM_RETRY_MS later
  *     ├──any other answer──▶ LAGGING
+ *     ├──it is restarting, and not back after CONFIRM_RESTART_MS──▶ LAGGING
  *     └──it is dead, or has left──▶ LAGGING
  *
  * Whoever waits for it has the deadline; what is not heard by then has not answered. */
@@ -37,7 +38,7 @@ struct confirm {
     struct gs_buf path;
     struct member *members;
     size_t count, open; /* open: still ASKED */
-    uint64_t until_ms;
+    uint64_t began_ms, until_ms;
     struct gs_defer tell;
 };
 
@@ -112,6 +113,16 @@ read_answer(struct member *m)
     gs_arena_fini(&arena);
 }
 
+/* It takes what it missed before it serves anybody, so that nobody has to wait for it. */
+static bool
+is_away(const struct member *m)
+{
+    const struct confirm *c = m->confirm;
+    const struct roster_node *r = roster_find(c->node->members, &m->id);
+
+    return r && r->restarting && c->node->loop->now_ms - c->began_ms >= CONFIRM_RESTART_MS;
+}
+
 static void
 on_answered(struct meshcall *call)
 {
@@ -125,7 +136,10 @@ on_answered(struct meshcall *call)
         return;
     }
     (void)snprintf(m->why, sizeof(m->why), "%s", call->why);
-    if (c->node->loop->now_ms + CONFIRM_RETRY_MS < c->until_ms && meshcalls_open(c->node->calls))
+    if (is_away(m))
+        settle(m, MEMBER_LAGGING, "is restarting: it takes the change before it serves anybody");
+    else if (c->node->loop->now_ms + CONFIRM_RETRY_MS < c->until_ms &&
+             meshcalls_open(c->node->calls))
         gs_loop_arm(c->node->loop, &m->again, CONFIRM_RETRY_MS);
     else
         settle(m, MEMBER_LAGGING, call->why);
@@ -226,7 +240,8 @@ confirm_start(struct node *n, const struct confirm_options *o)
     c->node = n;
     c->o = *o;
     c->count = c->open = count;
-    c->until_ms = n->loop->now_ms + o->wait_ms;
+    c->began_ms = n->loop->now_ms;
+    c->until_ms = c->began_ms + o->wait_ms;
     gs_list_init(&c->link);
     gs_list_push_back(&n->confirming, &c->link);
     gs_defer_init(&c->tell, on_tell);

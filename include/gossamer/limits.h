@@ -77,7 +77,8 @@
 #define MESHCALL_GRACE_MS 300         /* for the way there and back, of an answer that may wait */
 #define CONFIRM_RETRY_MS 200          /* a member that could not be asked may be restarting */
 #define ANNOUNCE_MS 2000              /* for members to route by what became of our services */
-#define CONFIRMS_MAX 256              /* of other nodes, that wait here at a time */
+#define CONFIRM_RESTART_MS 1500 /* one that restarts is waited for; most are back in a second */
+#define CONFIRMS_MAX 256        /* of other nodes, that wait here at a time */
 
 /* ---- snapshot ---- */
 #define WORKERS_MAX 64

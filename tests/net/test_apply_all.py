@@ -234,6 +234,21 @@ def test_changes_from_everywhere_under_load(bench):
     assert took[int(len(took) * 0.99) - 1] <= secs(500)
 
 
+def test_nobody_waits_long_for_one_that_restarts(five):
+    """It is named, and has the change before it serves anybody; back in time it confirms."""
+    five["n5"].stop()
+    began = time.monotonic()
+    status, doc = apply(five["n1"], note("away", "1"))
+    assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 4), doc
+    assert "is restarting" in doc["laggards"][0]["why"], doc
+    assert time.monotonic() - began < secs(4), "it was waited for until it was dead"
+    five["n5"].start()
+    five.wait_whole()
+    assert "away" in [o["name"] for o in five["n5"].api("objects")[0]]
+    status, doc = apply(five["n1"], note("away", "2"))
+    assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 5), doc
+
+
 def test_each_answer_is_of_a_version_current_at_its_node(bench, labels, tell):
     """50 changes, made at one node after the other under load at all: once all have confirmed one,
     none of them answers by the rule before it."""
