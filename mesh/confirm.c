@@ -38,6 +38,7 @@ struct confirm {
     struct gs_buf path;
     struct member *members;
     size_t count, open; /* open: still ASKED */
+    bool owned;         /* it is about this node's own records */
     uint64_t began_ms, until_ms;
     struct gs_defer tell;
 };
@@ -145,22 +146,32 @@ on_answered(struct meshcall *call)
         settle(m, MEMBER_LAGGING, call->why);
 }
 
+/* Why this will not be answered any more; NULL: it may. One that restarts comes back and can say
+ * that it runs a write; but what its workers routed by is gone. */
+static const char *
+why_never(const struct confirm *c, const struct gossip_node *g)
+{
+    if (g->state == GOSSIP_LEFT)
+        return "has left the mesh meanwhile";
+    if (g->state == GOSSIP_DEAD)
+        return "has died meanwhile";
+    return g->restarting && c->owned ? "restarts" : NULL;
+}
+
 void
 confirm_on_member(struct node *n, const struct gossip_node *g)
 {
-    if (g->state != GOSSIP_DEAD && g->state != GOSSIP_LEFT)
-        return;
     GS_LIST_EACH(l, &n->confirming) {
         struct confirm *c = GS_LIST_ENTRY(l, struct confirm, link);
+        const char *why = why_never(c, g);
 
-        for (size_t i = 0; i < c->count; i++) {
+        for (size_t i = 0; why && i < c->count; i++) {
             struct member *m = &c->members[i];
 
             if (m->state != MEMBER_ASKED || !gs_id_eq(&m->id, &g->id))
                 continue;
             meshcall_cancel(&m->call);
-            settle(m, MEMBER_LAGGING,
-                   g->state == GOSSIP_LEFT ? "has left the mesh meanwhile" : "has died meanwhile");
+            settle(m, MEMBER_LAGGING, why);
         }
     }
 }
@@ -240,6 +251,7 @@ confirm_start(struct node *n, const struct confirm_options *o)
     c->node = n;
     c->o = *o;
     c->count = c->open = count;
+    c->owned = o->owner != NULL;
     c->began_ms = n->loop->now_ms;
     c->until_ms = c->began_ms + o->wait_ms;
     gs_list_init(&c->link);

@@ -306,7 +306,7 @@ def test_a_rolling_restart_cuts_no_stream(bench, tell):
     short = [Users(n.outbound, "tools", 1, "/id/x") for n in m.nodes]
     for u in streams + short:
         u.__enter__()
-    for n in m.nodes * ROUNDS:
+    for n in m.nodes:
         until("streams of all are under way", lambda: all(u.under_way for u in streams), 30)
         for u in short:
             u.wait(20)
