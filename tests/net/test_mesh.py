@@ -102,6 +102,35 @@ def test_a_killed_node_is_dead_for_all_and_comes_back(bench):
         assert [x["was"] for x in n.lines("member.up", name="n3")] == ["new", "dead"]
 
 
+def test_a_restart_is_no_dying(bench):
+    """SIGTERM says that it restarts: all list it as alive until it is back. One that does not come
+    back in five seconds is dead then, at once."""
+    m = bench.mesh(5)
+    n, others = m["n3"], [n for n in m.nodes if n.name != "n3"]
+    assert not any(x["restarting"] for x in m["n1"].api("members")[0])
+    n.stop()
+    for other in others:
+        row = until("it is listed as restarting",
+                    lambda o=other: next((x for x in o.api("members")[0] if x["restarting"]), None),
+                    2)
+        assert row["name"] == "n3"
+        assert row["state"] == "alive"
+        assert len(other.lines("member.restarting", name="n3")) == 1
+    code, out, err = cli("members", "-o", "wide", "--socket", m["n1"].socket_path)
+    assert code == 0 and "RESTARTING" in out.splitlines()[0], (out, err)
+    n.start()
+    m.wait_whole()
+    for other in others:
+        assert [x["was"] for x in other.lines("member.up", name="n3")] == ["new", "restarted"]
+        assert not other.lines("member.down") and not other.lines("member.suspect")
+        assert not any(x["restarting"] for x in other.api("members")[0])
+    n.stop()
+    gone = time.monotonic()
+    m.wait_state("n3", "dead", 5 + DEAD_S)
+    assert time.monotonic() - gone > 4.5
+    assert all(len(other.lines("member.down", name="n3")) == 1 for other in others)
+
+
 def test_leaving_is_no_dying(bench):
     m = bench.mesh(4)
     n = m["n4"]
