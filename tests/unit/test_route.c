@@ -279,7 +279,7 @@ test_weights_save_nobody_who_fails(void **state)
     for (unsigned i = 0; i < DRAWS; i++)
         hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
     assert_in_range(hits[1], DRAWS * 95 / 100, DRAWS * 97 / 100); /* 1000 of 1040 */
-    balance_failed(&b.worker, &b.endpoints[1]);
+    balance_failed(&b.worker, &b.endpoints[1], b.loop.now_ns);
     memset(hits, 0, sizeof(hits));
     for (unsigned i = 0; i < 4000; i++) {
         hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
