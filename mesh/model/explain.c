@@ -93,7 +93,7 @@ write_reason(const struct endpoint *e, struct json_out *j)
     else if (e->tier == TIER_UNHEALTHY)
         json_kstr(j, "why", "its node says that it is unhealthy, and others are healthy");
     else if (e->tier == TIER_DRAINING)
-        json_kstr(j, "why", "its node is stopping");
+        json_kstr(j, "why", "its node says that it is on its way out");
     else if (e->tier == TIER_LOST)
         json_kstr(j, "why", "its node is not heard of");
     else

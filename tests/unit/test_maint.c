@@ -424,7 +424,7 @@ lists_and_explanations_say_why(void **state)
     gs_buf_clear(&out);
     json_init(&j, &out);
     explain_json(snapshot_current(w->hub), find_service(w, "api", 80), UINT32_MAX, &j);
-    assert_true(says(&out, "\"why\":\"its node is stopping\""));
+    assert_true(says(&out, "\"why\":\"its node says that it is on its way out\""));
     gs_buf_fini(&out);
     assert_true(model_find_drain(w->model, GS_SLICE("b1"), &d));
     assert_true(gs_slice_eq(d.name, GS_SLICE("m")) && gs_slice_eq(d.reason, GS_SLICE("why")));
