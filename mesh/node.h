@@ -96,4 +96,8 @@ void stat_window_sample(struct stat_window *w, struct node *n); /* every STAT_SA
 /* What happened in the window: now minus the oldest sample. Seconds in *window_s. */
 void stat_window_delta(struct stat_window *w, struct node *n, uint32_t cell, struct stat_sum *out,
                        double *window_s);
+/* The same of figures of the whole process. */
+struct proxy_counters;
+void stat_window_counters(const struct stat_window *w, const struct node *n,
+                          struct proxy_counters *now, struct proxy_counters *then);
 #define STAT_SAMPLE_MS 10000

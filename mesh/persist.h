@@ -37,3 +37,5 @@ void persist_soon(struct persist *p);
 /* A last write, of both files, then drained(arg), once. What is asked for later is not done. */
 void persist_drain(struct persist *p, void (*drained)(void *arg), void *arg);
 uint64_t persist_failures(const struct persist *p);
+const char *
+persist_trouble(const struct persist *p); /* why the last write failed; NULL: it did not */

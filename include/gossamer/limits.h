@@ -76,6 +76,7 @@
 #define MESHCALL_GRACE_MS 300         /* for the way there and back, of an answer that may wait */
 #define CONFIRM_RETRY_MS 200          /* a member that could not be asked may be restarting */
 #define CONFIRMS_MAX 256              /* of other nodes, that wait here at a time */
+#define SURVEY_NODES_MAX 256          /* asked for one answer to an operator; the rest is counted */
 
 /* ---- snapshot ---- */
 #define WORKERS_MAX 64

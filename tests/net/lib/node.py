@@ -124,15 +124,17 @@ class Node:
                  key_file=None,
                  proxy=True,
                  group=None,
-                 args=()):
+                 args=(),
+                 limits=None):
         """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off; group: number
-        of the group that its process runs as (needs root); args: more of `run`."""
+        of the group that its process runs as (needs root); args: more of `run`; limits:
+        of resource.setrlimit."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.group, self.args = group, list(args)
+        self.group, self.args, self.limits = group, list(args), limits or {}
         self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
                                                                 for _ in range(4))
         self.state_dir = self.dir / "state"
@@ -172,10 +174,15 @@ class Node:
         return c
 
     # ---- life ----
+    def write(self):
+        """The configuration alone, for those who only look at it."""
+        self.config_path.write_text(yaml(self.config()))
+        return self
+
     def spawn(self):
         """Start without waiting. Output goes to files in the node's directory."""
         assert os.access(BIN, os.X_OK), f"no binary at {BIN}: build it or set GOSSAMER_BIN"
-        self.config_path.write_text(yaml(self.config()))
+        self.write()
         self.log_path = self.dir / "stderr.log"
         with open(self.dir / "stdout.log", "ab") as out, open(self.log_path, "ab") as err:
             cmd = [BIN, "run", "-c", str(self.config_path), *self.args]
@@ -185,8 +192,13 @@ class Node:
                                          stderr=err,
                                          cwd=self.dir,
                                          group=self.group,
-                                         env=child_env())
+                                         env=child_env(),
+                                         preexec_fn=self.limit if self.limits else None)
         return self
+
+    def limit(self):
+        for what, most in self.limits.items():
+            resource.setrlimit(what, (most, most))
 
     def start(self, healthy=True):
         """Start and wait for /ready; with `healthy` also until every instance passed its check."""
