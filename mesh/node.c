@@ -153,7 +153,8 @@ drain_restored(struct running *r)
     }
 }
 
-static void
+/* False: nobody here can use it. */
+static bool
 restore_frame(struct running *r, const struct state_frame *f, size_t *unknown)
 {
     struct gs_why why = { "" };
@@ -167,21 +168,26 @@ restore_frame(struct running *r, const struct state_frame *f, size_t *unknown)
         r->state.frames[(*unknown)++] = *f;
     else if (e != GS_E_OK)
         LOG_WARN("state.frame_left_out", "kind=%u why=\"%s\"", f->kind, why.text);
+    return e == GS_E_OK || e == GS_E_UNSUPPORTED;
 }
 
 static void
 restore(struct running *r)
 {
+    const char *dir = r->node.config->state_dir;
     struct gs_why why = { "" };
-    size_t unknown = 0;
-    gs_err e = state_load(r->node.config->state_dir, "mesh.state", STATE_MESH, node_wall_ms(),
-                          &r->state, &why);
+    size_t unknown = 0, left_out = 0;
+    gs_err e = state_load(dir, "mesh.state", STATE_MESH, node_wall_ms(), &r->state, &why);
 
     if (e != GS_E_OK && e != GS_E_NOT_FOUND)
         LOG_WARN("state.set_aside", "file=mesh.state why=\"%s\"", why.text);
     for (size_t i = 0; e == GS_E_OK && i < r->state.count; i++)
-        restore_frame(r, &r->state.frames[i], &unknown);
+        left_out += !restore_frame(r, &r->state.frames[i], &unknown);
     r->state.count = unknown;
+    if (left_out > 0) { /* the next save writes none of it */
+        state_keep(dir, "mesh.state", node_wall_ms(), &why);
+        LOG_WARN("state.kept", "file=mesh.state left_out=%zu why=\"%s\"", left_out, why.text);
+    }
     drain_restored(r);
 }
 

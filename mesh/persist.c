@@ -35,7 +35,7 @@ struct persist {
     bool asked;             /* there shall be a next write */
     uint64_t begun_ms;      /* the present or last one */
     uint64_t failures;
-    char trouble[256]; /* of the last write; empty: none */
+    char trouble[256];          /* of the last write; empty: none */
     void (*drained)(void *arg); /* set: the next write is the last */
     void *drained_arg;
 
@@ -93,6 +93,8 @@ next(struct persist *p)
         gs_loop_disarm(p->o.node->loop, &p->soon);
         gs_fsm_move(&p->fsm, CLOSED);
         p->drained(p->drained_arg);
+    } else if (p->trouble[0] && !gs_timer_armed(&p->soon)) {
+        gs_loop_arm(p->o.node->loop, &p->soon, PERSIST_RETRY_MS);
     }
 }
 

@@ -10,7 +10,8 @@
 #include <gossamer/err.h>
 #include <gossamer/loop.h>
 
-#define PERSIST_SOON_MS 500 /* between writes that nobody waits for */
+#define PERSIST_SOON_MS 500   /* between writes that nobody waits for */
+#define PERSIST_RETRY_MS 5000 /* after one that failed, if nothing is asked for before */
 
 struct node;
 struct persist;

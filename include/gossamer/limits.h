@@ -176,6 +176,7 @@
 /* ---- state files ---- */
 #define STATE_BYTES_MAX (96u << 20) /* all records and what frames add */
 #define STATE_FRAMES_MAX (1u << 18) /* present and former versions, and some */
+#define STATE_BAD_KEPT_MAX 4        /* files set aside, of each name: the newest */
 
 /* ---- node configuration (counts of its lists are rows of mesh/config/schema.def) ---- */
 #define CONFIG_KEY_FILE_BYTES_MAX 8192 /* holds them with comments */

@@ -134,7 +134,7 @@ class Node:
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.group, self.args, self.limits = group, list(args), limits or {}
+        self.user, self.group, self.args, self.limits = None, group, list(args), limits or {}
         self.outbound, self.inbound, self.admin, self.gossip = ((HOST, free_port())
                                                                 for _ in range(4))
         self.state_dir = self.dir / "state"
@@ -191,6 +191,7 @@ class Node:
                                          stdout=out,
                                          stderr=err,
                                          cwd=self.dir,
+                                         user=self.user,
                                          group=self.group,
                                          env=child_env(),
                                          preexec_fn=self.limit if self.limits else None)
