@@ -8,10 +8,10 @@
 #include <sys/resource.h>
 
 #include <gossamer/buf.h>
-#include <gossamer/log.h>
 
 #include "mesh/config/config.h"
 #include "mesh/faults.h"
+#include "mesh/log_level.h"
 #include "mesh/node.h"
 
 #define GROUP "node"
@@ -74,16 +74,23 @@ put_descriptors(struct check_lines *l)
 }
 
 static void
-put_log(struct check_lines *l)
+put_log(struct check_lines *l, const struct node *n)
 {
-    if (gs_log_on(GS_LOG_DEBUG))
-        check_put(l, GROUP, "log", CHECK_WARNING, "gossamer run --set log.level=info",
+    struct log_level_now now = log_level_now(n->log);
+    const char *level = log_level_name(now.level);
+    char until[64] = "";
+
+    if (now.left_ms > 0)
+        (void)snprintf(until, sizeof(until), ", for %" PRIu64 " s more", now.left_ms / 1000 + 1);
+    if (now.level != now.configured)
+        check_put(l, GROUP, "log", CHECK_WARNING, "gossamer debug log --reset",
+                  "the log level is %s%s, not %s as it is configured", level, until,
+                  log_level_name(now.configured));
+    else if (now.level == GS_LOG_DEBUG)
+        check_put(l, GROUP, "log", CHECK_WARNING, "gossamer debug log info",
                   "the log level is debug: it tells each thing that goes on, and takes its time");
     else
-        check_put(l, GROUP, "log", CHECK_OK, NULL, "the log tells %s",
-                  gs_log_on(GS_LOG_INFO)   ? "what happens (info)"
-                  : gs_log_on(GS_LOG_WARN) ? "warnings and errors"
-                                           : "errors");
+        check_put(l, GROUP, "log", CHECK_OK, NULL, "the log level is %s", level);
 }
 
 static void
@@ -204,7 +211,7 @@ check_node_put(struct check_lines *l, const struct node *n)
     put_ready(l, n);
     put_state(l, n);
     put_descriptors(l);
-    put_log(l);
+    put_log(l, n);
     put_faults(l, n);
 }
 

@@ -32,6 +32,7 @@
 #include "mesh/health.h"
 #include "mesh/journal.h"
 #include "mesh/keys.h"
+#include "mesh/log_level.h"
 #include "mesh/meshcall.h"
 #include "mesh/node_dir.h"
 #include "mesh/node_proxy.h"
@@ -223,6 +224,7 @@ on_gossip_stopped(void *arg)
     struct running *r = arg;
 
     node_records_stop(r->node.records);
+    log_level_stop(r->node.log);
     gs_loop_disarm(r->node.loop, &r->sample);
     health_close(r->health, on_health_closed);
 }
@@ -522,6 +524,7 @@ free_all(struct running *r)
     model_free(n->model);
     roster_free(n->members);
     faults_free(n->faults);
+    log_level_free(n->log);
     journal_free(n->journal);
     gossip_free(r->core);
     gossip_sockets_close(&r->sockets);
@@ -606,6 +609,7 @@ running_new(const struct config *c)
     r->node.loop = gs_loop_new("control", gs_rng_seed_from_system());
     r->node.started_ms = r->node.loop->now_ms;
     r->node.window = stat_window_new();
+    r->node.log = log_level_new(r->node.loop, c->log.level);
     gs_fsm_init(&r->node.phase, &phase_def, NODE_CLOSED);
     gs_list_init(&r->node.edits);
     gs_list_init(&r->node.confirming);

@@ -13,6 +13,7 @@ struct faults;
 struct gossip_event;
 struct gossip_loop;
 struct journal;
+struct log_level;
 struct meshcalls;
 struct roster;
 struct proxy;
@@ -44,6 +45,7 @@ struct node {
     struct gs_list confirming;  /* confirm.c's: members are asked */
     struct gs_list confirms;    /* api_confirm.c's: members have asked */
     uint32_t confirm_count;
+    struct log_level *log;
     struct faults *faults; /* NULL: not allowed (run --allow-faults) */
 };
 
