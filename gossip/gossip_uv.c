@@ -546,7 +546,7 @@ gossip_loop_free(struct gossip_loop *l)
 }
 
 void
-gossip_loop_counters(struct gossip_loop *l, struct gossip_loop_counters *out)
+gossip_loop_counters(const struct gossip_loop *l, struct gossip_loop_counters *out)
 {
     *out = (struct gossip_loop_counters){
         .datagrams_dropped = atomic_load_explicit(&l->io.n.datagrams_dropped, memory_order_relaxed),
@@ -555,6 +555,11 @@ gossip_loop_counters(struct gossip_loop *l, struct gossip_loop_counters *out)
         .streams_refused = atomic_load_explicit(&l->io.n.streams_refused, memory_order_relaxed),
         .frames_refused = atomic_load_explicit(&l->io.n.frames_refused, memory_order_relaxed),
         .cut = atomic_load_explicit(&l->io.n.cut, memory_order_relaxed),
-        .lag_us = atomic_exchange_explicit(&l->io.n.lag_us, 0, memory_order_relaxed),
     };
+}
+
+uint64_t
+gossip_loop_lag_us(struct gossip_loop *l)
+{
+    return atomic_exchange_explicit(&l->io.n.lag_us, 0, memory_order_relaxed);
 }

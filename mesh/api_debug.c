@@ -2,19 +2,25 @@
  *
  *     POST /api/v1/debug/block?node=NAME|ID[&udp_only=true]   {"blocks": [...]}: all there are
  *     POST /api/v1/debug/unblock?node=NAME|ID or ?all=true    likewise
- *     GET  /api/v1/debug/blocks                               likewise */
+ *     GET  /api/v1/debug/blocks                               likewise
+ *     POST /api/v1/debug/log?level=debug[&for=10m] or ?reset=true
+ *                                      {"log": [{level, configured, left_s}]}
+ *     GET  /api/v1/debug/log           likewise */
 #include <gossamer/alloc.h>
 #include <gossamer/json_out.h>
 #include <gossamer/problem.h>
 
 #include "mesh/admin.h"
 #include "mesh/config/config.h"
+#include "mesh/config/value.h"
 #include "mesh/faults.h"
+#include "mesh/log_level.h"
 #include "mesh/node.h"
 #include "mesh/roster.h"
 
 #define ANSWER_BYTES_MAX (1u << 20)
 #define NAMES_MAX 256 /* that a misspelt one is compared with */
+#define FOR_MS_MAX (24 * 3600 * 1000)
 
 /* ---- parameters ---- */
 
@@ -263,4 +269,83 @@ api_debug_unblock(struct node *n, struct admin_call *c, const struct admin_reque
         return;
     }
     apply(n, c);
+}
+
+/* ---- the log ---- */
+
+static void
+answer_log(struct node *n, struct admin_call *c)
+{
+    struct log_level_now now = log_level_now(n->log);
+    struct gs_buf out;
+    struct json_out j;
+
+    gs_buf_init(&out, ANSWER_BYTES_MAX);
+    json_init(&j, &out);
+    json_obj(&j);
+    json_key(&j, "log");
+    json_arr(&j);
+    json_obj(&j);
+    json_kstr(&j, "level", log_level_name(now.level));
+    json_kstr(&j, "configured", log_level_name(now.configured));
+    json_key(&j, "left_s");
+    if (now.left_ms > 0)
+        json_double(&j, (double)now.left_ms / 1000);
+    else
+        json_nil(&j);
+    json_obj_end(&j);
+    json_arr_end(&j);
+    json_key(&j, "missing");
+    json_arr(&j);
+    json_arr_end(&j);
+    json_obj_end(&j);
+    admin_reply_json(c, 200, &out);
+}
+
+void
+api_debug_log(struct node *n, struct admin_call *c, const struct admin_request *r)
+{
+    if (check_params(c, r, NULL, 0))
+        answer_log(n, c);
+}
+
+/* True if it could be read; else it is answered. */
+static bool
+read_value(struct admin_call *c, const struct admin_request *r, const char *name,
+           const struct value_type *type, void *out)
+{
+    struct value_fault fault;
+    struct gs_slice text;
+
+    if (!admin_query(r, name, &text) || value_parse(type, text, r->arena, out, &fault) == GS_E_OK)
+        return true;
+    admin_error(c, 400, "GS0400", fault.hint.text[0] ? fault.hint.text : NULL, "%s: %s", name,
+                fault.why.text);
+    return false;
+}
+
+void
+api_debug_log_set(struct node *n, struct admin_call *c, const struct admin_request *r)
+{
+    static const char *const names[] = { "level", "for", "reset" };
+    static const struct value_type word = { .kind = VALUE_WORD, .words = LOG_LEVELS };
+    static const struct value_type time = { .kind = VALUE_DURATION, .min = 1, .max = FOR_MS_MAX };
+    struct gs_slice text;
+    uint32_t level = GS_LOG_INFO;
+    uint64_t for_ms = 0;
+    bool reset = false;
+
+    if (!check_params(c, r, names, GS_COUNT(names)) || !read_switch(c, r, "reset", &reset) ||
+        !read_value(c, r, "level", &word, &level) || !read_value(c, r, "for", &time, &for_ms))
+        return;
+    if (reset == admin_query(r, "level", &text)) {
+        admin_error(c, 400, "GS0400", "?level=" LOG_LEVELS "[&for=10m], or ?reset=true",
+                    "one of level and reset has to be given");
+        return;
+    }
+    if (reset)
+        log_level_reset(n->log);
+    else
+        log_level_set(n->log, (enum gs_log_level)level, for_ms);
+    answer_log(n, c);
 }

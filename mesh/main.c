@@ -25,7 +25,8 @@ static const struct cli_verb verbs[] = {
     { "leave", cmd_leave, "let a node say goodbye to the mesh, and stop" },
     { "config", cmd_config, "show the configuration in effect; its help lists every key" },
     { "keys", cmd_keys, "make keys for gossip" },
-    { "debug", cmd_debug, "cut a node off from others, to see what happens then" },
+    { "debug", cmd_debug,
+      "look into a node: its log, or what becomes of a mesh that it is cut off from" },
     { "version", cmd_version, "print what this binary is" },
 };
 

@@ -151,9 +151,5 @@ metrics_mesh_put(struct node *n, struct gs_buf *out, void (*then)(void *arg), vo
 uint64_t
 metrics_mesh_lag_us(struct node *n)
 {
-    struct gossip_loop_counters c = { .lag_us = 0 };
-
-    if (n->gossip)
-        gossip_loop_counters(n->gossip, &c);
-    return c.lag_us;
+    return n->gossip ? gossip_loop_lag_us(n->gossip) : 0;
 }

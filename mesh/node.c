@@ -30,6 +30,7 @@
 #include "mesh/health.h"
 #include "mesh/journal.h"
 #include "mesh/keys.h"
+#include "mesh/log_level.h"
 #include "mesh/meshcall.h"
 #include "mesh/node_dir.h"
 #include "mesh/node_proxy.h"
@@ -130,7 +131,8 @@ drain_restored(struct running *r)
     }
 }
 
-static void
+/* False: nobody here can use it. */
+static bool
 restore_frame(struct running *r, const struct state_frame *f, size_t *unknown)
 {
     struct gs_why why = { "" };
@@ -144,21 +146,26 @@ restore_frame(struct running *r, const struct state_frame *f, size_t *unknown)
         r->state.frames[(*unknown)++] = *f;
     else if (e != GS_E_OK)
         LOG_WARN("state.frame_left_out", "kind=%u why=\"%s\"", f->kind, why.text);
+    return e == GS_E_OK || e == GS_E_UNSUPPORTED;
 }
 
 static void
 restore(struct running *r)
 {
+    const char *dir = r->node.config->state_dir;
     struct gs_why why = { "" };
-    size_t unknown = 0;
-    gs_err e = state_load(r->node.config->state_dir, "mesh.state", STATE_MESH, node_wall_ms(),
-                          &r->state, &why);
+    size_t unknown = 0, left_out = 0;
+    gs_err e = state_load(dir, "mesh.state", STATE_MESH, node_wall_ms(), &r->state, &why);
 
     if (e != GS_E_OK && e != GS_E_NOT_FOUND)
         LOG_WARN("state.set_aside", "file=mesh.state why=\"%s\"", why.text);
     for (size_t i = 0; e == GS_E_OK && i < r->state.count; i++)
-        restore_frame(r, &r->state.frames[i], &unknown);
+        left_out += !restore_frame(r, &r->state.frames[i], &unknown);
     r->state.count = unknown;
+    if (left_out > 0) { /* the next save writes none of it */
+        state_keep(dir, "mesh.state", node_wall_ms(), &why);
+        LOG_WARN("state.kept", "file=mesh.state left_out=%zu why=\"%s\"", left_out, why.text);
+    }
     drain_restored(r);
 }
 
@@ -347,6 +354,7 @@ free_all(struct running *r)
     model_free(n->model);
     roster_free(n->members);
     faults_free(n->faults);
+    log_level_free(n->log);
     journal_free(n->journal);
     gossip_free(r->core);
     gossip_sockets_close(&r->sockets);
@@ -437,6 +445,7 @@ running_new(struct config *c, const struct config_opts *source)
     r->node.loop = gs_loop_new("control", gs_rng_seed_from_system());
     r->node.started_ms = r->node.loop->now_ms;
     r->node.window = stat_window_new();
+    r->node.log = log_level_new(r->node.loop, c->log.level);
     gs_fsm_init(&r->node.phase, &phase_def, NODE_CLOSED);
     gs_list_init(&r->node.edits);
     gs_list_init(&r->node.confirming);

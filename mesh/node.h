@@ -13,6 +13,7 @@ struct faults;
 struct gossip_event;
 struct gossip_loop;
 struct journal;
+struct log_level;
 struct meshcalls;
 struct roster;
 struct node_reload;
@@ -47,6 +48,7 @@ struct node {
     struct gs_list confirming;  /* confirm.c's: members are asked */
     struct gs_list confirms;    /* api_confirm.c's: members have asked */
     uint32_t confirm_count;
+    struct log_level *log;
     struct faults *faults; /* NULL: not allowed (run --allow-faults) */
 };
 
@@ -108,4 +110,8 @@ void stat_window_sample(struct stat_window *w, struct node *n); /* every STAT_SA
 /* What happened in the window: now minus the oldest sample. Seconds in *window_s. */
 void stat_window_delta(struct stat_window *w, struct node *n, uint32_t cell, struct stat_sum *out,
                        double *window_s);
+/* The same of figures of the whole process. */
+struct proxy_counters;
+void stat_window_counters(const struct stat_window *w, const struct node *n,
+                          struct proxy_counters *now, struct proxy_counters *then);
 #define STAT_SAMPLE_MS 10000

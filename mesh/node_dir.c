@@ -51,9 +51,10 @@ lock(int fd, const char *dir, const char *path, struct gs_why *why)
             "state_dir",
             dir, pid[0] ? pid : "unknown");
     }
+    /* A full disk has no room for it, and the lock holds all the same. */
     n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n)
-        return gs_refuse(why, GS_E_IO, "cannot write %s: %s", path, strerror(errno));
+        LOG_WARN("state.no_pid", "file=%s why=\"%s\"", path, strerror(errno));
     return GS_E_OK;
 }
 
@@ -102,10 +103,13 @@ node_dir_boot(const char *dir, uint64_t wall_ms, struct state_node *out)
     gs_err e = state_load(dir, "node.state", STATE_NODE, wall_ms, &file, &why);
 
     *out = (struct state_node){ 0 };
-    if (e == GS_E_OK)
-        e = state_read_node(&file, out, &why);
-    if (e != GS_E_OK && e != GS_E_NOT_FOUND)
+    if (e == GS_E_OK && state_read_node(&file, out, &why) != GS_E_OK) {
         LOG_WARN("state.set_aside", "file=node.state why=\"%s\"", why.text);
+        state_keep(dir, "node.state", wall_ms, &why);
+        LOG_INFO("state.kept", "file=node.state why=\"%s\"", why.text);
+    } else if (e != GS_E_OK && e != GS_E_NOT_FOUND) {
+        LOG_WARN("state.set_aside", "file=node.state why=\"%s\"", why.text);
+    }
     state_file_fini(&file);
     out->boot = out->boot + 1 > wall_ms ? out->boot + 1 : wall_ms;
 }

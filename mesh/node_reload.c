@@ -20,6 +20,7 @@
 #include "mesh/config/config.h"
 #include "mesh/health.h"
 #include "mesh/journal.h"
+#include "mesh/log_level.h"
 #include "mesh/node_proxy.h"
 #include "mesh/node_running.h"
 #include "mesh/node_services.h"
@@ -255,8 +256,10 @@ take_over(struct node_reload *l)
     l->former_owner = config_take_over(c, l->fresh);
     l->fresh = NULL;
     change = node_services_change(&r->node, r->health, &l->former);
-    if (logging)
+    if (logging) {
         gs_log_setup(c->log.level, c->log.format);
+        log_level_configure(r->node.log, c->log.level);
+    }
     if (timeouts)
         node_proxy_set_timeouts(&r->node);
     node_proxy_name_callers(r->proxy);

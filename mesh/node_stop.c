@@ -18,6 +18,7 @@
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
 #include "mesh/health.h"
+#include "mesh/log_level.h"
 #include "mesh/meshcall.h"
 #include "mesh/node_proxy.h"
 #include "mesh/node_reload.h"
@@ -62,6 +63,7 @@ on_gossip_stopped(void *arg)
     struct running *r = arg;
 
     node_records_stop(r->node.records);
+    log_level_stop(r->node.log);
     gs_loop_disarm(r->node.loop, &r->sample);
     health_close(r->health, on_health_closed);
 }

@@ -35,6 +35,7 @@ struct persist {
     bool asked;             /* there shall be a next write */
     uint64_t begun_ms;      /* the present or last one */
     uint64_t failures;
+    char trouble[256];          /* of the last write; empty: none */
     void (*drained)(void *arg); /* set: the next write is the last */
     void *drained_arg;
 
@@ -92,6 +93,8 @@ next(struct persist *p)
         gs_loop_disarm(p->o.node->loop, &p->soon);
         gs_fsm_move(&p->fsm, CLOSED);
         p->drained(p->drained_arg);
+    } else if (p->trouble[0] && !gs_timer_armed(&p->soon)) {
+        gs_loop_arm(p->o.node->loop, &p->soon, PERSIST_RETRY_MS);
     }
 }
 
@@ -108,9 +111,12 @@ on_done(struct gs_work *w)
     gs_fsm_move(&p->fsm, IDLE);
     if (p->result != GS_E_OK) {
         p->failures++;
+        (void)snprintf(p->trouble, sizeof(p->trouble), "%s", p->why.text);
         LOG_ERROR("state.not_saved", "dir=%s why=\"%s\"", dir, p->why.text);
-    } else if (p->write_node) {
-        p->saved_boot = p->now.boot;
+    } else {
+        p->trouble[0] = '\0';
+        if (p->write_node)
+            p->saved_boot = p->now.boot;
     }
     while ((n = gs_list_pop_front(&told))) {
         struct persist_waiter *waiter = GS_LIST_ENTRY(n, struct persist_waiter, link);
@@ -240,4 +246,10 @@ uint64_t
 persist_failures(const struct persist *p)
 {
     return p->failures;
+}
+
+const char *
+persist_trouble(const struct persist *p)
+{
+    return p->trouble[0] ? p->trouble : NULL;
 }

@@ -10,7 +10,8 @@
 #include <gossamer/err.h>
 #include <gossamer/loop.h>
 
-#define PERSIST_SOON_MS 500 /* between writes that nobody waits for */
+#define PERSIST_SOON_MS 500   /* between writes that nobody waits for */
+#define PERSIST_RETRY_MS 5000 /* after one that failed, if nothing is asked for before */
 
 struct node;
 struct persist;
@@ -37,3 +38,5 @@ void persist_soon(struct persist *p);
 /* A last write, of both files, then drained(arg), once. What is asked for later is not done. */
 void persist_drain(struct persist *p, void (*drained)(void *arg), void *arg);
 uint64_t persist_failures(const struct persist *p);
+const char *
+persist_trouble(const struct persist *p); /* why the last write failed; NULL: it did not */

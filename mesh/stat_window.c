@@ -14,6 +14,7 @@ struct cell_samples {
 struct stat_window {
     struct cell_samples **cells; /* by id; NULL: never used */
     uint32_t cell_count;
+    struct proxy_counters counters[SAMPLES];
     uint64_t taken_ms[SAMPLES];
     uint32_t next, have;
 };
@@ -81,6 +82,7 @@ stat_window_sample(struct stat_window *w, struct node *n)
             w->cells[i] = gs_zalloc(sizeof(struct cell_samples));
         w->cells[i]->at[w->next] = sum;
     }
+    proxy_counters(n->proxy, &w->counters[w->next]);
     w->taken_ms[w->next] = n->loop->now_ms;
     w->next = (w->next + 1) % SAMPLES;
     if (w->have < SAMPLES)
@@ -119,4 +121,13 @@ stat_window_delta(struct stat_window *w, struct node *n, uint32_t cell, struct s
     if (cell < w->cell_count && w->cells[cell])
         subtract(out, &w->cells[cell]->at[oldest]);
     *window_s = (double)(n->loop->now_ms - w->taken_ms[oldest]) / 1000.0;
+}
+
+void
+stat_window_counters(const struct stat_window *w, const struct node *n, struct proxy_counters *now,
+                     struct proxy_counters *then)
+{
+    GS_ASSERT(w->have > 0);
+    proxy_counters(n->proxy, now);
+    *then = w->counters[w->have < SAMPLES ? 0 : w->next];
 }

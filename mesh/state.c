@@ -2,6 +2,7 @@
  * write a temporary file, fsync it, rename it over the old one, fsync the folder. */
 #include "mesh/state.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -224,15 +225,15 @@ join(char out[STATE_PATH_MAX], const char *dir, const char *name, struct gs_why 
 }
 
 static gs_err
-read_all(int fd, const char *path, struct state_file *f, size_t *len, struct gs_why *why)
+read_all(int fd, struct state_file *f, size_t *len, struct gs_why *why)
 {
     struct stat st;
     size_t got = 0;
 
     if (fstat(fd, &st) != 0)
-        return gs_refuse(why, GS_E_IO, "%s cannot be read: %s", path, strerror(errno));
+        return gs_refuse(why, GS_E_IO, "it cannot be read: %s", strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return gs_refuse(why, GS_E_IO, "%s is no ordinary file", path);
+        return gs_refuse(why, GS_E_IO, "it is no ordinary file");
     if ((uint64_t)st.st_size > STATE_BYTES_MAX)
         return gs_refuse(why, GS_E_TOO_LARGE, "it has %jd bytes, at most %u are read",
                          (intmax_t)st.st_size, STATE_BYTES_MAX);
@@ -243,7 +244,7 @@ read_all(int fd, const char *path, struct state_file *f, size_t *len, struct gs_
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return gs_refuse(why, GS_E_IO, "%s cannot be read: %s", path, strerror(errno));
+            return gs_refuse(why, GS_E_IO, "it cannot be read: %s", strerror(errno));
         if (n == 0)
             break;
         got += (size_t)n;
@@ -253,13 +254,12 @@ read_all(int fd, const char *path, struct state_file *f, size_t *len, struct gs_
 }
 
 static gs_err
-read_and_parse(int fd, const char *path, enum state_type type, struct state_file *out,
-               struct gs_why *why)
+read_and_parse(int fd, enum state_type type, struct state_file *out, struct gs_why *why)
 {
     struct state_file raw = { 0 };
     struct state_file parsed = { 0 };
     size_t len = 0;
-    gs_err e = read_all(fd, path, &raw, &len, why);
+    gs_err e = read_all(fd, &raw, &len, why);
 
     if (e == GS_E_OK)
         e = state_parse(gs_slice(raw.bytes, len), type, &parsed, why);
@@ -272,17 +272,107 @@ read_and_parse(int fd, const char *path, enum state_type type, struct state_file
     return GS_E_OK;
 }
 
-static gs_err
-set_aside(const char *path, uint64_t wall_ms, gs_err e, struct gs_why *why)
+/* ---- setting aside ---- */
+
+#define BAD_MARK ".bad."
+
+/* When NAME.bad.WHEN was set aside. False: it is another file. */
+static bool
+bad_when(const char *file, const char *name, uint64_t *when)
 {
-    char bad[STATE_PATH_MAX + 32];
+    size_t len = strlen(name);
+
+    return strncmp(file, name, len) == 0 &&
+           strncmp(file + len, BAD_MARK, sizeof(BAD_MARK) - 1) == 0 &&
+           gs_slice_to_u64(gs_slice_str(file + len + sizeof(BAD_MARK) - 1), when);
+}
+
+struct bad_files {
+    size_t count;
+    uint64_t oldest; /* of those above `above`; UINT64_MAX: none is */
+    uint64_t newest; /* 0: there is none */
+};
+
+static struct bad_files
+look_for_bad(const char *dir, const char *name, uint64_t above)
+{
+    struct bad_files b = { .oldest = UINT64_MAX };
+    DIR *d = opendir(dir);
+    const struct dirent *e;
+
+    while (d && (e = readdir(d))) {
+        uint64_t when;
+
+        if (!bad_when(e->d_name, name, &when))
+            continue;
+        b.count++;
+        if (when > above && when < b.oldest)
+            b.oldest = when;
+        if (when > b.newest)
+            b.newest = when;
+    }
+    if (d)
+        (void)closedir(d);
+    return b;
+}
+
+/* A folder that holds something is not ours to empty: it stays, and is passed over. */
+static void
+drop_oldest(const char *dir, const char *name)
+{
+    struct bad_files b = look_for_bad(dir, name, 0);
+
+    while (b.count > STATE_BAD_KEPT_MAX && b.oldest != UINT64_MAX) {
+        char path[STATE_PATH_MAX + 64];
+
+        (void)snprintf(path, sizeof(path), "%s/%s" BAD_MARK "%" PRIu64, dir, name, b.oldest);
+        if (unlink(path) != 0)
+            (void)rmdir(path);
+        b = look_for_bad(dir, name, b.oldest);
+    }
+}
+
+/* Later than all others, whatever the clock says: the oldest are dropped. */
+static void
+bad_path(const char *dir, const char *name, uint64_t wall_ms, char out[STATE_PATH_MAX + 64])
+{
+    struct bad_files b = look_for_bad(dir, name, 0);
+
+    if (b.newest >= wall_ms && b.newest < UINT64_MAX)
+        wall_ms = b.newest + 1;
+    (void)snprintf(out, STATE_PATH_MAX + 64, "%s/%s" BAD_MARK "%" PRIu64, dir, name, wall_ms);
+}
+
+static gs_err
+set_aside(const char *dir, const char *name, const char *path, uint64_t wall_ms, gs_err e,
+          struct gs_why *why)
+{
+    char bad[STATE_PATH_MAX + 64];
     struct gs_why found = why ? *why : (struct gs_why){ "" };
 
-    (void)snprintf(bad, sizeof(bad), "%s.bad.%" PRIu64, path, wall_ms);
+    bad_path(dir, name, wall_ms, bad);
     if (rename(path, bad) != 0)
         return gs_refuse(why, e, "%s: %.100s; it cannot be set aside either: %s", path, found.text,
                          strerror(errno));
-    return gs_refuse(why, e, "%s: %.100s; it was set aside as %s", path, found.text, bad);
+    drop_oldest(dir, name);
+    return gs_refuse(why, e, "%s: %.90s; it was set aside as %s", path, found.text,
+                     strrchr(bad, '/') + 1);
+}
+
+void
+state_keep(const char *dir, const char *name, uint64_t wall_ms, struct gs_why *why)
+{
+    char path[STATE_PATH_MAX], bad[STATE_PATH_MAX + 64];
+
+    if (join(path, dir, name, why) != GS_E_OK)
+        return;
+    bad_path(dir, name, wall_ms, bad);
+    if (link(path, bad) != 0) {
+        (void)gs_refuse(why, GS_E_IO, "%s cannot be kept: %s", path, strerror(errno));
+        return;
+    }
+    drop_oldest(dir, name);
+    (void)snprintf(why->text, sizeof(why->text), "it is kept as %s", strrchr(bad, '/') + 1);
 }
 
 gs_err
@@ -292,22 +382,23 @@ state_load(const char *dir, const char *name, enum state_type type, uint64_t wal
     char path[STATE_PATH_MAX];
     struct gs_why found = { "" };
     gs_err e = join(path, dir, name, why);
+    struct stat st;
     int fd;
 
     if (e != GS_E_OK)
         return e;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT)
+    if (lstat(path, &st) != 0 && errno == ENOENT)
         return gs_refuse(why, GS_E_NOT_FOUND, "%s does not exist", path);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return gs_refuse(why, GS_E_IO, "%s cannot be opened: %s", path, strerror(errno));
-    e = read_and_parse(fd, path, type, out, &found);
-    (void)close(fd);
+        e = gs_refuse(&found, GS_E_IO, "it cannot be opened: %s", strerror(errno));
+    else
+        e = read_and_parse(fd, type, out, &found);
+    if (fd >= 0)
+        (void)close(fd);
     if (why)
         *why = found;
-    if (e == GS_E_OK || e == GS_E_IO)
-        return e;
-    return set_aside(path, wall_ms, e, why ? why : &found);
+    return e == GS_E_OK ? e : set_aside(dir, name, path, wall_ms, e, why ? why : &found);
 }
 
 static bool
@@ -351,7 +442,9 @@ state_save(const char *dir, const char *name, struct gs_slice bytes, struct gs_w
     if (e != GS_E_OK)
         return e;
     (void)snprintf(temp, sizeof(temp), "%s.tmp", path);
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (unlink(temp) != 0 && errno == EISDIR) /* a leftover; what is no file is in nobody's way */
+        (void)rmdir(temp);
+    fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     good = fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, bytes) && fsync(fd) == 0;
     reason = errno;
     if (fd >= 0)
@@ -363,7 +456,8 @@ state_save(const char *dir, const char *name, struct gs_slice bytes, struct gs_w
     if (good)
         return GS_E_OK;
     (void)unlink(temp);
-    return gs_refuse(why, GS_E_IO, "%s cannot be written: %s", path, strerror(reason));
+    return gs_refuse(why, GS_E_IO, "%s cannot be written: %s", fd < 0 ? temp : path,
+                     strerror(reason));
 }
 
 /* ---- node.state ---- */
@@ -393,7 +487,10 @@ state_read_node(const struct state_file *f, struct state_node *out, struct gs_wh
             .incarnation = get_le(bytes.ptr + 8, 8),
             .hlc = get_le(bytes.ptr + 16, 8),
         };
-        return GS_E_OK;
+        if (out->boot < BOOT_MAX && out->hlc >> 16 < BOOT_MAX / 2 && out->incarnation <= UINT32_MAX)
+            return GS_E_OK;
+        *out = (struct state_node){ 0 };
+        return gs_refuse(why, GS_E_CORRUPT, "its numbers are no node's");
     }
-    return gs_refuse(why, GS_E_CORRUPT, "node.state says nothing of this node");
+    return gs_refuse(why, GS_E_CORRUPT, "it says nothing of this node");
 }

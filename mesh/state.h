@@ -52,12 +52,15 @@ gs_err state_parse(struct gs_slice bytes, enum state_type type, struct state_fil
 
 /* ---- the disk ---- */
 
-/* DIR/NAME. A file that cannot be used is renamed NAME.bad.<wall_ms>, why says so, and the error is
- * told: start without it.
+/* DIR/NAME. What cannot be used, whatever it is, is renamed NAME.bad.<wall_ms>, why says so, and
+ * the error is told: start without it. Of those set aside the last STATE_BAD_KEPT_MAX stay.
  * returns  GS_E_OK, GS_E_NOT_FOUND (there is none), GS_E_CORRUPT, GS_E_UNSUPPORTED,
- *          GS_E_TOO_LARGE, GS_E_IO (could not be read; it was left alone) */
+ *          GS_E_TOO_LARGE, GS_E_IO (could not be read) */
 gs_err state_load(const char *dir, const char *name, enum state_type type, uint64_t wall_ms,
                   struct state_file *out, struct gs_why *why) GS_MUST_CHECK;
+/* Of a file that was loaded, but holds what nobody here can use: keep it, too, as one set aside,
+ * for the next save replaces it. why says under which name, or why not. */
+void state_keep(const char *dir, const char *name, uint64_t wall_ms, struct gs_why *why);
 /* Temporary file, fsync, rename, fsync of the directory; mode 0600. GS_E_IO. */
 gs_err state_save(const char *dir, const char *name, struct gs_slice bytes, struct gs_why *why)
     GS_MUST_CHECK;
@@ -71,5 +74,6 @@ struct state_node {
 };
 
 void state_put_node(struct state_writer *w, const struct state_node *n);
+/* GS_E_CORRUPT: it says nothing of this node, or numbers that no life of a node comes to. */
 gs_err state_read_node(const struct state_file *f, struct state_node *out, struct gs_why *why)
     GS_MUST_CHECK;

@@ -80,6 +80,6 @@ struct gossip_loop_counters {
     uint64_t streams_refused;   /* accepted and closed: there are enough */
     uint64_t frames_refused;    /* longer than FRAME_BYTES_MAX, or empty: the stream was closed */
     uint64_t cut;               /* datagrams and streams, for gossip_loop_cut()'s sake */
-    uint64_t lag_us;            /* worst of the loop's timer since the last call */
 };
-void gossip_loop_counters(struct gossip_loop *l, struct gossip_loop_counters *out);
+void gossip_loop_counters(const struct gossip_loop *l, struct gossip_loop_counters *out);
+uint64_t gossip_loop_lag_us(struct gossip_loop *l); /* worst of its timer since the last call */

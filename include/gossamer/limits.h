@@ -77,8 +77,9 @@
 #define MESHCALL_GRACE_MS 300         /* for the way there and back, of an answer that may wait */
 #define CONFIRM_RETRY_MS 200          /* a member that could not be asked may be restarting */
 #define ANNOUNCE_MS 2000              /* for members to route by what became of our services */
-#define CONFIRM_RESTART_MS 1500 /* one that restarts is waited for; most are back in a second */
-#define CONFIRMS_MAX 256        /* of other nodes, that wait here at a time */
+#define CONFIRM_RESTART_MS 1500       /* one that restarts is waited for; most are back soon */
+#define CONFIRMS_MAX 256              /* of other nodes, that wait here at a time */
+#define SURVEY_NODES_MAX 256          /* asked for one answer to an operator; the rest is counted */
 
 /* ---- snapshot ---- */
 #define WORKERS_MAX 64
@@ -183,6 +184,7 @@
 /* ---- state files ---- */
 #define STATE_BYTES_MAX (96u << 20) /* all records and what frames add */
 #define STATE_FRAMES_MAX (1u << 18) /* present and former versions, and some */
+#define STATE_BAD_KEPT_MAX 4        /* files set aside, of each name: the newest */
 
 /* ---- node configuration (counts of its lists are rows of mesh/config/schema.def) ---- */
 #define CONFIG_KEY_FILE_BYTES_MAX 8192 /* holds them with comments */

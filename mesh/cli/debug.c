@@ -153,6 +153,77 @@ unblock(int argc, char **argv)
     return change(&ch, argv + 1, operands);
 }
 
+/* ---- the log ---- */
+
+static int
+tell_log(const struct ask *a, enum cli_format format)
+{
+    const struct tree *list = a->root ? tree_find(a->root, "log") : NULL;
+    const struct tree *row =
+        list && list->kind == TREE_SEQ && list->count > 0 ? list->items[0] : NULL;
+    const char *level = row ? ask_text(row, "level") : NULL;
+    const char *configured = row ? ask_text(row, "configured") : NULL;
+    double left_s = row ? ask_number(row, "left_s") : 0;
+
+    if (a->status != 200)
+        return ask_refused(a, format);
+    if (format == CLI_JSON || format == CLI_YAML || !level || !configured)
+        cli_print_json(format == CLI_YAML ? CLI_YAML : CLI_JSON, a->body);
+    else if (strcmp(level, configured) == 0)
+        (void)printf("the log level is %s, as it is configured\n", level);
+    else if (left_s > 0)
+        (void)printf("the log level is %s for %.0f s more, then %s\n", level, left_s + 0.5,
+                     configured);
+    else
+        (void)printf("the log level is %s; %s is configured\n", level, configured);
+    return CLI_GOOD;
+}
+
+static int
+set_log(int argc, char **argv)
+{
+    enum cli_format format = CLI_TABLE;
+    const char *socket = NULL, *time = NULL;
+    bool reset = false;
+    const struct cli_option table[] = {
+        { 0, "for", CLI_TEXT, &time, "TIME", "and then as it is configured again", { 0 } },
+        { 0, "reset", CLI_SWITCH, &reset, NULL, "as it is configured", { 0 } },
+        CLI_SOCKET_OPTION(socket),
+        CLI_FORMAT_OPTION(format),
+    };
+    const struct cli_command cmd = {
+        .name = "debug log",
+        .operands = "[error|warn|info|debug]",
+        .help = "Show what the node's log tells, or change it while the node runs: until it is\n"
+                "changed again or the node is restarted, or with --for 10m until that time is up.",
+        .options = table,
+        .option_count = GS_COUNT(table),
+        .operands_max = 1,
+    };
+    struct ask ask;
+    struct gs_buf path;
+    int operands;
+    int code = cli_parse(&cmd, argc, argv, &operands);
+
+    if (code != CLI_GO_ON)
+        return code;
+    if ((reset && (operands > 0 || time)) || (time && operands == 0))
+        return cli_fail(CLI_USAGE, "gossamer debug log debug --for 10m, or --reset",
+                        "debug log: %s",
+                        reset ? "--reset leaves nothing to be said" : "which level?");
+    ask_init(&ask, socket);
+    ask_path(&path, "debug/log");
+    ask_param(&path, "level", operands > 0 ? argv[1] : NULL);
+    ask_param(&path, "for", time);
+    ask_param(&path, "reset", reset ? "true" : NULL);
+    code = ask_node(&ask, operands > 0 || reset ? "POST" : "GET", &path, GS_SLICE_NONE, ASK_MS);
+    gs_buf_fini(&path);
+    if (code == CLI_GO_ON)
+        code = tell_log(&ask, format);
+    ask_fini(&ask);
+    return code;
+}
+
 int
 cmd_debug(int argc, char **argv)
 {
@@ -160,6 +231,7 @@ cmd_debug(int argc, char **argv)
         { "block", block, "drop everything between this node and others" },
         { "unblock", unblock, "let it through again" },
         { "blocks", blocks, "list the nodes that are blocked" },
+        { "log", set_log, "what the node's log tells, while it runs" },
     };
 
     return cli_dispatch("gossamer debug", verbs, GS_COUNT(verbs), argc, argv, NULL);

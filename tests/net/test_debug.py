@@ -3,6 +3,7 @@
     n1 (calls) ═╪═ n2 (hosts tools)      ╪ blocked at one end, at the other, at both
 """
 import json
+import re
 
 import pytest
 
@@ -102,6 +103,47 @@ def test_names(pair):
     assert debug(n1, "unblock", row["id"])["blocks"] == []
     code, out, err = cli("debug", "blocks", "--socket", n1.socket_path)
     assert code == 0 and out == "" and "no node is blocked" in err
+
+
+# ---- the log -------------------------------------------------------------------------------------
+
+def test_the_log_level(bench):
+    """Changed while it runs, taken back by itself, told in the log and by check."""
+    n = bench.node()
+    assert debug(n, "log") == {"log": [{"level": "info", "configured": "info", "left_s": None}], "missing": []}
+    said = len(n.log())
+    assert debug(n, "log", "error")["log"][0] == {"level": "error", "configured": "info", "left_s": None}
+    assert n.lines("log.level", level="error", was="info"), "whoever reads the log is told why it is silent"
+    said = len(n.log())
+    assert cli("debug", "block", "x", "--socket", n.socket_path)[0] == 1
+    code, out, _ = cli("check", "-c", str(n.config_path), "--ascii")
+    assert code == 0 and "[!!] the log level is error, not info" in out and "hint: gossamer debug log --reset" in out
+    row, = debug(n, "log", "debug", "--for", "600ms")["log"]
+    assert row["level"] == "debug" and 0 < row["left_s"] <= 0.6
+    until("it is as configured again", lambda: debug(n, "log")["log"][0]["level"] == "info", 10)
+    assert [(x["level"], x["was"]) for x in n.lines("log.level")] == [("error", "info"), ("debug", "error"), ("info", "debug")]
+    debug(n, "log", "debug", "--for", "10m")
+    code, out, err = cli("debug", "log", "--socket", n.socket_path)
+    assert code == 0 and re.fullmatch(r"the log level is debug for (600|599) s more, then info\n", out), out
+    assert debug(n, "log", "--reset")["log"][0] == {"level": "info", "configured": "info", "left_s": None}
+    debug(n, "log", "warn")
+    n.stop()
+    n.start()
+    assert debug(n, "log")["log"][0]["level"] == "info"
+    debug(n, "log", "debug", "--for", "10m")  # and stops with the timer armed
+
+
+def test_log_levels_that_are_none(bench):
+    n = bench.node(proxy=False)
+    for args, code, said in ((["dbug"], 1, 'did you mean "debug"'), (["debug", "--for", "soon"], 1, "for: "),
+                             (["debug", "--for", "25h"], 1, "for: "), (["--for", "1s"], 2, "which level?"),
+                             (["debug", "--reset"], 2, "--reset"), (["a", "b"], 2, "one word too many")):
+        got, out, err = cli("debug", "log", *args, "--socket", n.socket_path)
+        assert got == code and out == "" and said in err, (args, got, err)
+    for query in ("", "?level=debug&reset=true", "?for=1s", "?level=debug&until=1"):
+        assert n.admin_request("POST", "/api/v1/debug/log" + query)[0] == 400, query
+    assert n.admin_request("GET", "/api/v1/debug/log", tcp=True)[0] == 403
+    assert debug(n, "log")["log"][0]["level"] == "info"
 
 
 # ---- what it does --------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_another_key_stays_outside(bench):
     assert list(m.states(stranger)) == ["n9"]
     assert sorted(m.states(m["n1"])) == ["n1", "n2"]
     assert stranger.api("members")[1]["standing"] == "closed"
-    assert "mesh: closed" in cli("check", "--socket", stranger.socket_path)[1]
+    assert "the mesh is closed for this node" in cli("check", "--socket", stranger.socket_path)[1]
 
 
 def test_joining_needs_a_key(bench, tmp_path):

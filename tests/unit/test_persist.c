@@ -272,11 +272,37 @@ a_failure_is_told_and_forgotten(void **state)
         turn();
     assert_int_equal(one.e, GS_E_IO);
     assert_int_equal(persist_failures(b.node.persist), 1);
+    assert_non_null(strstr(persist_trouble(b.node.persist), "/nonexistent"));
     b.config.state_dir = b.dir;
     save(&two);
     while (!two.done)
         turn();
     assert_int_equal(two.e, GS_E_OK);
+    assert_null(persist_trouble(b.node.persist));
+}
+
+/* Given  a write that failed
+ * When   nobody asks for another
+ * Then   there is one all the same, before long */
+static void
+a_failure_is_made_good(void **state)
+{
+    struct waiter one;
+
+    (void)state;
+    b.config.state_dir = "/nonexistent";
+    save(&one);
+    while (!one.done)
+        turn();
+    b.config.state_dir = b.dir;
+    gs_loop_clock(b.node.loop);
+    gs_wheel_advance(&b.node.loop->wheel, b.node.loop->now_ms + PERSIST_RETRY_MS / 2);
+    assert_true(inode_of("mesh.state") == 0);
+    gs_wheel_advance(&b.node.loop->wheel, b.node.loop->now_ms + PERSIST_RETRY_MS + 20);
+    while (inode_of("mesh.state") == 0)
+        turn();
+    while (persist_trouble(b.node.persist))
+        turn();
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -290,6 +316,7 @@ main(void)
         CASE(soon_is_at_most_twice_a_second),
         CASE(the_last_write_is_of_both_files),
         CASE(a_failure_is_told_and_forgotten),
+        CASE(a_failure_is_made_good),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

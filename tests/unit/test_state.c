@@ -2,12 +2,16 @@
 #include "mesh/state.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -48,8 +52,10 @@ teardown(void **state)
     struct dirent *entry;
 
     assert_non_null(d);
-    while ((entry = readdir(d)))
-        (void)unlink(path_of(f, entry->d_name));
+    while ((entry = readdir(d))) {
+        if (unlink(path_of(f, entry->d_name)) != 0 && entry->d_name[0] != '.')
+            (void)rmdir(path_of(f, entry->d_name));
+    }
     (void)closedir(d);
     assert_int_equal(rmdir(f->dir), 0);
     free(f);
@@ -261,19 +267,118 @@ a_file_too_large_is_set_aside_unread(void **state)
     assert_non_null(strstr(why.text, "set aside"));
 }
 
+static size_t
+bad_files(const struct fixture *f, const char *name)
+{
+    DIR *d = opendir(f->dir);
+    const struct dirent *e;
+    size_t count = 0;
+
+    assert_non_null(d);
+    while ((e = readdir(d)))
+        count += strncmp(e->d_name, name, strlen(name)) == 0 && strstr(e->d_name, ".bad.");
+    (void)closedir(d);
+    return count;
+}
+
 static void
-what_cannot_be_read_is_left_alone(void **state)
+make_odd(const char *path, int kind)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    int fd;
+
+    switch (kind) {
+    case 0:
+        assert_int_equal(mkdir(path, 0700), 0);
+        break;
+    case 1:
+        assert_int_equal(mkfifo(path, 0600), 0);
+        break;
+    case 2:
+        assert_int_equal(symlink("nowhere", path), 0);
+        break;
+    case 3:
+        assert_int_equal(symlink("mesh.state", path), 0); /* itself */
+        break;
+    case 4:
+        fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%.100s", path);
+        assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+        close(fd);
+        break;
+    default:
+        assert_int_equal(symlink("/dev/zero", path), 0);
+    }
+}
+
+/* Whatever stands there, it is out of the way afterwards: a save must not fail for it. */
+static void
+what_is_no_file_is_set_aside(void **state)
+{
+    struct fixture *f = *state;
+    struct state_file loaded = { 0 };
+    struct state_writer w;
+    struct gs_why why;
+
+    for (int kind = 0; kind < 6; kind++) {
+        make_odd(path_of(f, "mesh.state"), kind);
+        assert_int_equal(state_load(f->dir, "mesh.state", STATE_MESH, NOW, &loaded, &why), GS_E_IO);
+        assert_non_null(strstr(why.text, "set aside as"));
+        assert_int_equal(state_save(f->dir, "mesh.state", sample(&w), &why), GS_E_OK);
+        state_writer_fini(&w);
+        assert_int_equal(state_load(f->dir, "mesh.state", STATE_MESH, NOW, &loaded, &why), GS_E_OK);
+        state_file_fini(&loaded);
+        assert_int_equal(unlink(path_of(f, "mesh.state")), 0);
+    }
+    assert_int_equal(bad_files(f, "mesh.state"), STATE_BAD_KEPT_MAX);
+    assert_int_equal(state_save("/nonexistent", "mesh.state", GS_SLICE("x"), &why), GS_E_IO);
+    assert_non_null(strstr(why.text, "cannot be written"));
+}
+
+/* The newest stay, and nobody else's. */
+static void
+few_bad_files_are_kept(void **state)
 {
     struct fixture *f = *state;
     struct state_file loaded = { 0 };
     struct gs_why why;
 
-    assert_int_equal(mkdir(path_of(f, "mesh.state"), 0700), 0);
-    assert_int_equal(state_load(f->dir, "mesh.state", STATE_MESH, NOW, &loaded, &why), GS_E_IO);
-    assert_int_equal(state_save(f->dir, "mesh.state", GS_SLICE("x"), &why), GS_E_IO);
-    assert_non_null(strstr(why.text, "cannot be written"));
-    assert_int_equal(rmdir(path_of(f, "mesh.state")), 0);
-    assert_int_equal(state_save("/nonexistent", "mesh.state", GS_SLICE("x"), &why), GS_E_IO);
+    assert_int_equal(state_save(f->dir, "node.state.bad.1", GS_SLICE("x"), NULL), GS_E_OK);
+    assert_int_equal(state_save(f->dir, "mesh.state.bad.old", GS_SLICE("x"), NULL), GS_E_OK);
+    assert_int_equal(mkdir(path_of(f, "mesh.state.bad.2"), 0700), 0);
+    for (uint64_t i = 0; i < 3 * STATE_BAD_KEPT_MAX; i++) {
+        assert_int_equal(state_save(f->dir, "mesh.state", GS_SLICE("junk"), NULL), GS_E_OK);
+        assert_int_equal(state_load(f->dir, "mesh.state", STATE_MESH, NOW - i / 2, &loaded, &why),
+                         GS_E_CORRUPT);
+    }
+    assert_int_equal(bad_files(f, "mesh.state"), STATE_BAD_KEPT_MAX + 1); /* "old" is not ours */
+    assert_int_equal(access(path_of(f, strrchr(why.text, ' ') + 1), F_OK), 0);
+    assert_int_equal(access(path_of(f, "node.state.bad.1"), F_OK), 0);
+    assert_int_equal(access(path_of(f, "mesh.state.bad.old"), F_OK), 0);
+    assert_int_not_equal(access(path_of(f, "mesh.state.bad.2"), F_OK), 0);
+}
+
+/* What the next save would leave out is still to be had. */
+static void
+a_good_file_may_be_kept_too(void **state)
+{
+    struct fixture *f = *state;
+    struct state_file loaded;
+    struct state_writer w;
+    struct gs_why why = { "" };
+
+    assert_int_equal(state_save(f->dir, "mesh.state", sample(&w), NULL), GS_E_OK);
+    state_keep(f->dir, "mesh.state", NOW, &why);
+    assert_non_null(strstr(why.text, "kept as"));
+    assert_int_equal(state_save(f->dir, "mesh.state", GS_SLICE("other"), NULL), GS_E_OK);
+    assert_int_equal(
+        state_load(f->dir, "mesh.state.bad.1732000000000", STATE_MESH, NOW, &loaded, &why),
+        GS_E_OK);
+    assert_int_equal(loaded.count, 3);
+    state_file_fini(&loaded);
+    state_writer_fini(&w);
+    state_keep(f->dir, "nothing", NOW, &why);
+    assert_non_null(strstr(why.text, "cannot be kept"));
 }
 
 /* The power goes between any two system calls: the old file or the new one, never none. */
@@ -286,6 +391,12 @@ a_leftover_temporary_file_is_no_obstacle(void **state)
 
     assert_int_equal(state_save(f->dir, "mesh.state.tmp", GS_SLICE("torn"), NULL), GS_E_OK);
     assert_int_equal(state_save(f->dir, "mesh.state", sample(&w), NULL), GS_E_OK);
+    state_writer_fini(&w);
+    assert_int_equal(mkdir(path_of(f, "mesh.state.tmp"), 0700), 0);
+    assert_int_equal(state_save(f->dir, "mesh.state", sample(&w), NULL), GS_E_OK);
+    state_writer_fini(&w);
+    assert_int_equal(symlink("/nowhere/x", path_of(f, "mesh.state.tmp")), 0);
+    assert_int_equal(state_save(f->dir, "mesh.state", sample(&w), NULL), GS_E_OK);
     assert_int_equal(state_load(f->dir, "mesh.state", STATE_MESH, NOW, &loaded, NULL), GS_E_OK);
     state_file_fini(&loaded);
     state_writer_fini(&w);
@@ -294,7 +405,7 @@ a_leftover_temporary_file_is_no_obstacle(void **state)
 static void
 node_state_round_trip(void **state)
 {
-    struct state_node n = { UINT64_C(0x0102030405060708), 9, UINT64_MAX };
+    struct state_node n = { UINT64_C(0x010203040506), 9, UINT64_C(0x7fffffffffffffff) };
     struct state_node read = { 0 };
     struct state_writer w;
     struct state_file f;
@@ -308,10 +419,37 @@ node_state_round_trip(void **state)
     assert_int_equal(state_read_node(&f, &read, NULL), GS_E_OK);
     assert_int_equal(read.boot, n.boot);
     assert_int_equal(read.incarnation, 9);
-    assert_true(read.hlc == UINT64_MAX);
+    assert_true(read.hlc == n.hlc);
     state_file_fini(&f);
     assert_int_equal(state_read_node(&f, &read, NULL), GS_E_CORRUPT);
     state_writer_fini(&w);
+}
+
+/* A file that is whole may still be nonsense: the core takes such numbers for granted. */
+static void
+numbers_of_no_node_are_refused(void **state)
+{
+    static const struct state_node odd[] = {
+        { BOOT_MAX, 1, 1 },   { UINT64_MAX, 1, 1 },        { 1, UINT64_C(1) << 32, 1 },
+        { 1, 1, UINT64_MAX }, { 1, 1, UINT64_C(1) << 63 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        struct state_node read = { 7, 7, 7 };
+        struct state_writer w;
+        struct state_file f;
+        struct gs_slice bytes;
+
+        state_writer_init(&w, STATE_NODE);
+        state_put_node(&w, &odd[i]);
+        assert_int_equal(state_end(&w, &bytes), GS_E_OK);
+        assert_int_equal(state_parse(bytes, STATE_NODE, &f, NULL), GS_E_OK);
+        assert_int_equal(state_read_node(&f, &read, NULL), GS_E_CORRUPT);
+        assert_int_equal(read.boot, 0);
+        state_file_fini(&f);
+        state_writer_fini(&w);
+    }
 }
 
 int
@@ -327,9 +465,12 @@ main(void)
         cmocka_unit_test_setup_teardown(what_is_saved_is_loaded, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bad_file_is_set_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_too_large_is_set_aside_unread, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_cannot_be_read_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_file_is_set_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(few_bad_files_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_good_file_may_be_kept_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leftover_temporary_file_is_no_obstacle, setup, teardown),
         cmocka_unit_test(node_state_round_trip),
+        cmocka_unit_test(numbers_of_no_node_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,17 +127,19 @@ class Node:
                  group=None,
                  space=None,
                  env=None,
-                 args=()):
+                 args=(),
+                 limits=None):
         """join: (host, port) of other nodes' gossip; proxy: False is proxy.mode: off; group: number
         of the group that its process runs as (needs root); space: the network namespace that it
         lives in (lib/netns.py), where others find it by the address of that; env: more of its
-        environment; args: more of `run`."""
+        environment; args: more of `run`; limits: of resource.setrlimit."""
         self.dir = pathlib.Path(dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.group, self.space, self.env, self.args = group, space, env or {}, list(args)
+        self.user, self.group, self.space, self.env = None, group, space, env or {}
+        self.args, self.limits = list(args), limits or {}
         self.outbound, self.admin = ((HOST, free_port()) for _ in range(2))
         self.inbound, self.gossip = ((space.ip if space else HOST, free_port()) for _ in range(2))
         self.state_dir = self.dir / "state"
@@ -177,10 +179,15 @@ class Node:
         return c
 
     # ---- life ----
+    def write(self):
+        """The configuration alone, for those who only look at it."""
+        self.config_path.write_text(yaml(self.config()))
+        return self
+
     def spawn(self):
         """Start without waiting. Output goes to files in the node's directory."""
         assert os.access(BIN, os.X_OK), f"no binary at {BIN}: build it or set GOSSAMER_BIN"
-        self.config_path.write_text(yaml(self.config()))
+        self.write()
         self.log_path = self.dir / "stderr.log"
         with (self.inside(), open(self.dir / "stdout.log", "ab") as out,
               open(self.log_path, "ab") as err):
@@ -190,9 +197,15 @@ class Node:
                                          stdout=out,
                                          stderr=err,
                                          cwd=self.dir,
+                                         user=self.user,
                                          group=self.group,
-                                         env={**child_env(), **self.env})
+                                         env={**child_env(), **self.env},
+                                         preexec_fn=self.limit if self.limits else None)
         return self
+
+    def limit(self):
+        for what, most in self.limits.items():
+            resource.setrlimit(what, (most, most))
 
     def inside(self):
         """What the thread opens or starts within is where the node is."""
