@@ -6,6 +6,7 @@
 import json
 import os
 import pathlib
+import subprocess
 import time
 
 import pytest
@@ -275,3 +276,24 @@ def test_a_wrong_clock_decides_nothing_for_long(net, bench, labels, tell):
     for n in (n2, n3, n4):
         assert not n.lines("clock.ahead", origin="n5"), "it is behind"
         assert not n.lines("clock.ahead", origin="n2")
+
+
+@pytest.mark.xfail(strict=True, raises=subprocess.TimeoutExpired,
+                   reason="idle streams of peers that say nothing are waited for, 16 s")
+def test_who_hears_nobody_stops_all_the_same(net, bench, labels, tell):
+    """SIGTERM while the peers that called it are silent: nothing is under way, nothing to wait for."""
+    m = Services(bench)
+    n1 = m.host(space=net[0], near={"v1": labels(net[0], "near")})
+    n2, n3 = m.host(space=net[1]), m.host(space=net[2])
+    m.wait_whole()
+    m.wait_endpoints("near", ["healthy"])
+    assert n2.ask(host="near").body == n3.ask(host="near").body == b"near"
+    with net.cut([0], [1, 2]):
+        began = time.monotonic()
+        n1.term()
+        try:
+            assert n1.wait(4) == 0
+        except subprocess.TimeoutExpired:
+            n1.kill()
+            raise
+        tell(f"stopped {time.monotonic() - began:.2f} s after SIGTERM, with all peers silent")

@@ -569,11 +569,10 @@ what_a_node_said_is_known_by_version(void **state)
     struct model_record r;
     struct gs_buf value;
     uint64_t seqs = 0;
+    char key[32]; /* of the last record, which is said again */
 
     encode_said("http", &(struct said){ "127.0.0.1:9001", TIER_HEALTHY, "v1" }, 1, &value);
     for (unsigned i = 0; i < 3; i++) {
-        char key[32];
-
         (void)snprintf(key, sizeof(key), "default/s%u:80", i);
         r = record_of(1, key, gs_buf_slice(&value));
         r.version.generation = 70;
