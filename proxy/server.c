@@ -630,8 +630,11 @@ server_conn_drain(struct gs_list *link)
     struct server_conn *c = GS_LIST_ENTRY(link, struct server_conn, link);
 
     c->draining = true;
-    if (c->opts->client_drains)
+    if (c->opts->client_drains) {
+        if (gs_fsm_is(&c->fsm, CONN_IDLE))
+            conn_arm(c, DRAIN_PEER_MS);
         return;
+    }
     if (!gs_fsm_is(&c->fsm, CONN_IDLE) || c->rest.len > 0 || stream_stale(c->stream))
         return; /* its next request has come already and is served as the last */
     if (c->stream->queue.bytes > 0)

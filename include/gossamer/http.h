@@ -44,7 +44,7 @@ struct http_server_options {
     uint64_t drain_idle_ms; /* an idle one stays so long in a drain: a request may be on its way */
     const char *via;        /* name in Proxy-Status: "gossamer" */
     const char *refused_outcome; /* told between nodes of what never became a request; or NULL */
-    bool client_drains;          /* idle connections are left to the client: it is told otherwise */
+    bool client_drains; /* idle ones are left to the client for DRAIN_PEER_MS: it was told */
 };
 
 /* Serve HTTP/1.x on an accepted descriptor. Options are borrowed for the life of the connection.

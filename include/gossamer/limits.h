@@ -18,6 +18,7 @@
 #define LISTEN_BACKLOG 4096           /* the kernel caps it at somaxconn */
 #define DRAIN_IDLE_MS 300             /* a busy client's next request is here by then */
 #define DESCRIPTORS_KEPT 16           /* from clients: for operators, instances and files */
+#define DRAIN_PEER_MS 1000            /* a node that was told has let its idle streams go by then */
 #define LINGER_MS 2000                /* how long unread input is drained after a refusal */
 #define LINGER_BYTES (1u << 20)       /* and how much of it */
 #define STREAM_DEAD_MS 16000          /* a silent peer's host is gone; gossip tells it in 8 s */

@@ -15,9 +15,9 @@ static const struct list_column columns[] = {
 };
 
 static const struct list_column history_columns[] = {
-    { "VERSION", "version", LIST_VERSION, false },   { "STATE", "state", LIST_TEXT, false },
-    { "WRITTEN", "written_ms", LIST_AGE_MS, false }, { "BY", "writer", LIST_TEXT, false },
-    { "CONFLICT", "conflict", LIST_TEXT, false },
+    { "VERSION", "version", LIST_TEXT, false }, /* whole: it is typed after rollback --to */
+    { "STATE", "state", LIST_TEXT, false },     { "WRITTEN", "written_ms", LIST_AGE_MS, false },
+    { "BY", "writer", LIST_TEXT, false },       { "CONFLICT", "conflict", LIST_TEXT, false },
 };
 
 struct get {

@@ -6,7 +6,6 @@
 import json
 import os
 import pathlib
-import subprocess
 import time
 
 import pytest
@@ -278,10 +277,9 @@ def test_a_wrong_clock_decides_nothing_for_long(net, bench, labels, tell):
         assert not n.lines("clock.ahead", origin="n2")
 
 
-@pytest.mark.xfail(strict=True, raises=subprocess.TimeoutExpired,
-                   reason="idle streams of peers that say nothing are waited for, 16 s")
 def test_who_hears_nobody_stops_all_the_same(net, bench, labels, tell):
-    """SIGTERM while the peers that called it are silent: nothing is under way, nothing to wait for."""
+    """SIGTERM while the peers that called it are silent, and nothing is under way: 2 s for them to
+    confirm, 1 s to let streams go, 2 s to take what was written."""
     m = Services(bench)
     n1 = m.host(space=net[0], near={"v1": labels(net[0], "near")})
     n2, n3 = m.host(space=net[1]), m.host(space=net[2])
@@ -291,9 +289,5 @@ def test_who_hears_nobody_stops_all_the_same(net, bench, labels, tell):
     with net.cut([0], [1, 2]):
         began = time.monotonic()
         n1.term()
-        try:
-            assert n1.wait(4) == 0
-        except subprocess.TimeoutExpired:
-            n1.kill()
-            raise
+        assert n1.wait(7) == 0
         tell(f"stopped {time.monotonic() - began:.2f} s after SIGTERM, with all peers silent")
