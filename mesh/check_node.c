@@ -8,11 +8,13 @@
 #include <sys/resource.h>
 
 #include <gossamer/buf.h>
+#include <gossamer/problem.h>
 
 #include "mesh/config/config.h"
 #include "mesh/faults.h"
 #include "mesh/log_level.h"
 #include "mesh/node.h"
+#include "mesh/node_reload.h"
 
 #define GROUP "node"
 #define DESCRIPTORS_LOW 1024 /* a request takes two, and one is often for keeping */
@@ -71,6 +73,31 @@ put_descriptors(struct check_lines *l)
                   "%zu of %llu descriptors are in use, which is few for connections; raise the "
                   "limit where the node is started (LimitNOFILE= in a unit)",
                   used, (unsigned long long)most.rlim_cur);
+}
+
+/* The file and what runs may differ since then. */
+static void
+put_reload(struct check_lines *l, const struct node *n)
+{
+    const char *file = n->config->file ? n->config->file : "the configuration";
+    struct reload_last last;
+    uint64_t ago_s;
+
+    if (!node_reload_last(n->reload, &last)) {
+        check_put(l, GROUP, "reload", CHECK_OK, NULL, "%s was read at the start", file);
+        return;
+    }
+    ago_s = (node_wall_ms() - last.wall_ms) / 1000;
+    if (last.result != RELOAD_REJECTED)
+        check_put(l, GROUP, "reload", CHECK_OK, NULL, "%s was read again %" PRIu64 " s ago: %s",
+                  file, ago_s, node_reload_result_name(last.result));
+    else
+        check_put(l, GROUP, "reload", CHECK_ERROR,
+                  last.error->hint ? last.error->hint : "mend the file and send SIGHUP again",
+                  "the last reload, %" PRIu64 " s ago, changed nothing: %s:%u:%u: %s%s%s%s", ago_s,
+                  last.error->file ? last.error->file : file, last.error->line, last.error->column,
+                  last.error->field ? last.error->field : "", last.error->field ? ": " : "",
+                  last.error->message, last.errors > 1 ? ", and more" : "");
 }
 
 static void
@@ -211,6 +238,7 @@ check_node_put(struct check_lines *l, const struct node *n)
     put_ready(l, n);
     put_state(l, n);
     put_descriptors(l);
+    put_reload(l, n);
     put_log(l, n);
     put_faults(l, n);
 }

@@ -179,26 +179,26 @@ confirm_on_member(struct node *n, const struct gossip_node *g)
 /* ---- all of them ---- */
 
 static bool
-is_asked(const struct roster_node *r, struct gs_addr *mesh)
+is_asked(const struct confirm_options *o, const struct roster_node *r, struct gs_addr *mesh)
 {
     return (r->state == GOSSIP_ALIVE || r->state == GOSSIP_SUSPECT) && r->inbound.len > 0 &&
-           gs_addr_parse(mesh, r->inbound, NULL) == GS_E_OK;
+           !(o->owner && r->restarting) && gs_addr_parse(mesh, r->inbound, NULL) == GS_E_OK;
 }
 
 static size_t
-count_members(const struct node *n)
+count_members(const struct node *n, const struct confirm_options *o)
 {
     const struct roster_node *r;
     struct gs_addr mesh;
     size_t count = 0;
 
     for (size_t at = 0; roster_next(n->members, &at, &r);)
-        count += is_asked(r, &mesh);
+        count += is_asked(o, r, &mesh);
     return count;
 }
 
 static void
-list_members(struct confirm *c)
+list_members(struct confirm *c, const struct confirm_options *o)
 {
     const struct roster_node *r;
     struct gs_addr mesh;
@@ -207,7 +207,7 @@ list_members(struct confirm *c)
     for (size_t at = 0, i = 0; roster_next(c->node->members, &at, &r);) {
         struct member *m;
 
-        if (!is_asked(r, &mesh))
+        if (!is_asked(o, r, &mesh))
             continue;
         m = &c->members[i++];
         m->call.done = on_answered;
@@ -242,7 +242,7 @@ write_path(struct confirm *c)
 struct confirm *
 confirm_start(struct node *n, const struct confirm_options *o)
 {
-    size_t count = n->calls && o->wait_ms > 0 && o->count > 0 ? count_members(n) : 0;
+    size_t count = n->calls && o->wait_ms > 0 && o->count > 0 ? count_members(n, o) : 0;
     struct confirm *c;
 
     if (count == 0)
@@ -258,7 +258,7 @@ confirm_start(struct node *n, const struct confirm_options *o)
     gs_list_push_back(&n->confirming, &c->link);
     gs_defer_init(&c->tell, on_tell);
     write_path(c);
-    list_members(c);
+    list_members(c, o);
     for (size_t i = 0; i < count; i++)
         ask(&c->members[i]);
     return c;

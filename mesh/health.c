@@ -4,8 +4,8 @@
  *
  * A result counts towards `rise` or `fall`; the verdict changes when enough came in a row. Before
  * the first pass that counts an instance is not published at all. Probes are spread: the first
- * comes at once, later ones are jittered by 10 %. Other settings, or the end, wait until a probe
- * under way is closed. */
+ * comes at once, later ones are jittered by 10 %. Other settings, or the end, drop a
+ * probe under way: it counts for nothing. */
 #include "mesh/health.h"
 
 #include <stdio.h>
@@ -359,6 +359,17 @@ add(struct health *h, const struct health_check *check)
     probe_start(p);
 }
 
+/* Without a result. */
+static void
+abandon(struct probe *p)
+{
+    gs_loop_disarm(p->health->loop, &p->timer);
+    if (gs_fsm_is(&p->fsm, PROBE_CLOSING))
+        return;
+    gs_fsm_move(&p->fsm, PROBE_CLOSING);
+    stream_close(p->stream);
+}
+
 void
 health_put(struct health *h, const struct health_check *check)
 {
@@ -379,17 +390,8 @@ health_put(struct health *h, const struct health_check *check)
     p->coming = check_copy(check);
     if (gs_fsm_is(&p->fsm, PROBE_WAITING))
         take_settings(p);
-}
-
-/* Without a result. */
-static void
-abandon(struct probe *p)
-{
-    gs_loop_disarm(p->health->loop, &p->timer);
-    if (gs_fsm_is(&p->fsm, PROBE_CLOSING))
-        return;
-    gs_fsm_move(&p->fsm, PROBE_CLOSING);
-    stream_close(p->stream);
+    else
+        abandon(p); /* sink_closed() goes on */
 }
 
 void

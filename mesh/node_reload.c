@@ -243,6 +243,17 @@ on_announced(void *arg)
     over(l);
 }
 
+/* What `gossamer debug log` has set stays, unless this is another level than before. */
+static void
+take_over_log(struct node *n)
+{
+    struct log_level_now now = log_level_now(n->log);
+
+    gs_log_setup(now.level, n->config->log.format);
+    if (now.configured != n->config->log.level)
+        log_level_configure(n->log, n->config->log.level);
+}
+
 static void
 take_over(struct node_reload *l)
 {
@@ -256,10 +267,8 @@ take_over(struct node_reload *l)
     l->former_owner = config_take_over(c, l->fresh);
     l->fresh = NULL;
     change = node_services_change(&r->node, r->health, &l->former);
-    if (logging) {
-        gs_log_setup(c->log.level, c->log.format);
-        log_level_configure(r->node.log, c->log.level);
-    }
+    if (logging)
+        take_over_log(&r->node);
     if (timeouts)
         node_proxy_set_timeouts(&r->node);
     node_proxy_name_callers(r->proxy);
@@ -376,6 +385,22 @@ node_reload_free(struct node_reload *l)
 }
 
 /* ---- reading what came of it ---- */
+
+bool
+node_reload_last(const struct node_reload *l, struct reload_last *out)
+{
+    if (!l->any)
+        return false;
+    *out = (struct reload_last){ .result = l->result,
+                                 .wall_ms = l->wall_ms,
+                                 .errors = l->findings.errors };
+    for (size_t i = 0; i < l->findings.count && !out->error; i++) {
+        if (l->findings.items[i].severity == GS_SEV_ERROR)
+            out->error = &l->findings.items[i];
+    }
+    GS_ASSERT((l->result == RELOAD_REJECTED) == (out->error != NULL));
+    return true;
+}
 
 uint64_t
 node_reload_count(const struct node_reload *l, enum reload_result r)

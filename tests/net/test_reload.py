@@ -258,6 +258,7 @@ def test_the_log_level_changes(bench):
     assert not n.lines("config.reloaded")  # it is no error
     n.extra["log"] = {"level": "debug", "format": "json"}
     good(n)
+    assert n.admin_request("GET", "/api/v1/check")[1].count(b"log level is debug") == 1
     assert '"event":"config.reloaded"' in n.log().replace(" ", "")
 
 
@@ -292,6 +293,12 @@ def test_a_key_that_needs_a_restart_refuses_the_whole_file(bench, labels, field,
     assert told["place"] == f"{n.config_path}:{e['line']}:{e['column']}" and told["field"] == field
     assert list(n.states("tools")) == [f"{HOST}:{v1.port}"]
     assert n.ask(host="tools").body == b"v1"
+    if field == "zone":
+        (line, ) = [x for x in json.loads(n.admin_request("GET", "/api/v1/check")[1])["check"]
+                    if x["name"] == "reload"]
+        assert line["result"] == "error" and told["place"] in line["message"], line
+        code, out, _ = cli("check", "-c", str(n.config_path), "--socket", n.socket_path)
+        assert code == 1 and told["place"] in out and "needs a restart" in out, out
 
 
 def test_a_service_with_its_own_listener_neither_comes_nor_goes(bench, labels):
