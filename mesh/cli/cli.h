@@ -90,7 +90,7 @@ struct cli_visitor {
     void (*command)(struct cli_visitor *v, const struct cli_command *cmd);
 };
 
-/* Each verb of main.c and what it has, without running any; name: of that one only, NULL: of all. */
+/* Each verb of main.c and what it has, without running any; name: of that one only, NULL: all. */
 void cli_visit(struct cli_visitor *v, const char *name);
 /* NULL, but within cli_visit(): then cli_parse() only shows. */
 extern struct cli_visitor *cli_visiting;
