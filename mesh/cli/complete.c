@@ -139,6 +139,26 @@ offer_services(const struct completion *c, const char *field)
     gs_arena_fini(&l.arena);
 }
 
+static void
+offer_instances(const struct completion *c)
+{
+    struct lookup l;
+
+    look_up(c, &l, "/api/v1/endpoints", "endpoints");
+    for (size_t i = 0; l.list && i < l.list->count; i++) {
+        const char *service = ask_text(l.list->items[i], "service");
+        const char *address = ask_text(l.list->items[i], "address");
+        const char *node = ask_text(l.list->items[i], "node");
+        char word[512];
+
+        if (!service || !address)
+            continue;
+        (void)snprintf(word, sizeof(word), "%s/%s", service, address);
+        offer(c, word, node ? node : "");
+    }
+    gs_arena_fini(&l.arena);
+}
+
 /* "v1=" of the service that was named. */
 static void
 offer_subsets(const struct completion *c)
@@ -209,6 +229,18 @@ offer_keys(const struct completion *c)
     }
 }
 
+/* What can be taken out of use: a node, a service, an instance of one. */
+static void
+offer_targets(const struct completion *c)
+{
+    if (strchr(c->current, '/')) {
+        offer_instances(c);
+        return;
+    }
+    offer_nodes(c);
+    offer_services(c, "service");
+}
+
 /* By what an operand or an argument is called in the usage line; true if it is known. */
 static bool
 offer_named(const struct completion *c, struct gs_slice name)
@@ -219,6 +251,10 @@ offer_named(const struct completion *c, struct gs_slice name)
         offer_nodes(c);
     else if (gs_slice_eq(name, GS_SLICE("SERVICE")))
         offer_services(c, "service");
+    else if (gs_slice_eq(name, GS_SLICE("SERVICE/INSTANCE")))
+        offer_instances(c);
+    else if (gs_slice_eq(name, GS_SLICE("TARGET")))
+        offer_targets(c);
     else if (gs_slice_eq(name, GS_SLICE("NS")))
         offer_services(c, "namespace");
     else if (gs_slice_eq(name, GS_SLICE("KIND")))
@@ -292,7 +328,7 @@ offer_operand(const struct completion *c, const char *usage)
         token = gs_slice_from(token, 1);
     name = token;
     for (size_t i = 0; i < token.len; i++) {
-        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ=", token.ptr[i])) {
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ=/", token.ptr[i])) {
             name = gs_slice_head(token, i);
             break;
         }

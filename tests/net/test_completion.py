@@ -130,6 +130,9 @@ def test_names(mesh):
     assert ask("debug", "unblock", "n2") == {"n2"}
     assert ask("endpoints", "") == ask("stat", "t") == ask("split", "") == {"tools"}
     assert ask("endpoints", "-n", "") == {"default"}
+    assert ask("drain", "") == {"n1", "n2", "tools"} and ask("undrain", "n2") == {"n2"}
+    at = f"tools/127.0.0.1:{mesh.bench.origins[0].port}"
+    assert words("drain", "tools/", env=env) == words("weight", "", env=env) == {at: "n1"}
     assert ask("split", "tools", "") == ask("split", "tools.default", "v1=1", "") == {"v1=", "v2="}
     assert ask("split", "tools", "v2") == {"v2="} and ask("split", "other", "") == set()
     assert words("get", "VirtualService", "", env=env) == {"tools": "active"}
