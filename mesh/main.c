@@ -4,7 +4,7 @@
 static const struct cli_verb verbs[] = {
     { "run", cmd_run, "run a node" },
     { "demo", cmd_demo, "show a canary on a small mesh of its own" },
-    { "check", cmd_check, "check the configuration and whether the node is up" },
+    { "check", cmd_check, "look at machine, node and mesh: what is wrong, and what to type next" },
     { "analyze", cmd_analyze, "tell what is wrong with manifests, or with what the node holds" },
     { "apply", cmd_apply, "put routes and subsets into effect" },
     { "get", cmd_get, "show routes and subsets, and whether they are in effect" },
@@ -27,6 +27,8 @@ static const struct cli_verb verbs[] = {
     { "keys", cmd_keys, "make keys for gossip" },
     { "debug", cmd_debug,
       "look into a node: its log, or what becomes of a mesh that it is cut off from" },
+    { "completion", cmd_completion, "print what makes a shell complete all this" },
+    { "man", cmd_man, "print the manual, for man -l -" },
     { "version", cmd_version, "print what this binary is" },
 };
 

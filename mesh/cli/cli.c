@@ -123,6 +123,35 @@ help(const char *prefix, const struct cli_verb *verbs, size_t count,
     return CLI_GOOD;
 }
 
+static struct {
+    const struct cli_verb *verbs;
+    size_t count;
+} top; /* of main.c: who is asked for first */
+
+static void
+visit(const char *under, const struct cli_verb *verbs, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        char word[64];
+        char *words[] = { word, NULL };
+
+        if (name && strcmp(verbs[i].name, name) != 0)
+            continue;
+        (void)snprintf(word, sizeof(word), "%s", verbs[i].name);
+        cli_visiting->verb(cli_visiting, under, &verbs[i]);
+        (void)verbs[i].run(1, words);
+    }
+}
+
+void
+cli_visit(struct cli_visitor *v, const char *name)
+{
+    GS_ASSERT(!cli_visiting);
+    cli_visiting = v;
+    visit("", top.verbs, top.count, name);
+    cli_visiting = NULL;
+}
+
 int
 cli_dispatch(const char *prefix, const struct cli_verb *verbs, size_t count, int argc, char **argv,
              void (*more)(struct gs_buf *out))
@@ -130,6 +159,14 @@ cli_dispatch(const char *prefix, const struct cli_verb *verbs, size_t count, int
     const struct cli_verb *verb;
     struct gs_buf text;
 
+    if (cli_visiting) {
+        visit(strchr(prefix, ' ') + 1, verbs, count, NULL);
+        return CLI_GOOD;
+    }
+    if (!top.verbs) {
+        top.verbs = verbs;
+        top.count = count;
+    }
     if (argc < 2) {
         gs_buf_init(&text, HELP_BYTES_MAX);
         usage(prefix, verbs, count, &text);

@@ -81,6 +81,20 @@ struct cli_command {
  * returns CLI_GO_ON, or the exit code to end with: help was printed, or an error told. */
 int cli_parse(const struct cli_command *cmd, int argc, char **argv, int *operands);
 
+/* ---- the tables themselves, for who tells of them: completion and the manual ---- */
+
+struct cli_visitor {
+    /* Each verb, before what it has; under: "" or the verb that it is one of. */
+    void (*verb)(struct cli_visitor *v, const char *under, const struct cli_verb *verb);
+    /* What it takes; for the call only. */
+    void (*command)(struct cli_visitor *v, const struct cli_command *cmd);
+};
+
+/* Each verb of main.c and what it has, without running any; name: of that one only, NULL: all. */
+void cli_visit(struct cli_visitor *v, const char *name);
+/* NULL, but within cli_visit(): then cli_parse() only shows. */
+extern struct cli_visitor *cli_visiting;
+
 /* ---- output ---- */
 
 enum cli_format { CLI_TABLE, CLI_WIDE, CLI_JSON, CLI_YAML };
@@ -180,6 +194,7 @@ int cli_unreachable(gs_err e, const char *socket, const struct gs_why *why);
 int cmd_analyze(int argc, char **argv);
 int cmd_apply(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_debug(int argc, char **argv);
 int cmd_delete(int argc, char **argv);
@@ -191,6 +206,7 @@ int cmd_explain(int argc, char **argv);
 int cmd_get(int argc, char **argv);
 int cmd_keys(int argc, char **argv);
 int cmd_leave(int argc, char **argv);
+int cmd_man(int argc, char **argv);
 int cmd_members(int argc, char **argv);
 int cmd_rtt(int argc, char **argv);
 int cmd_run(int argc, char **argv);

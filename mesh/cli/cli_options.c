@@ -192,6 +192,8 @@ check_operands(const struct cli_command *cmd, char **argv, int count)
                     count == 0 ? "its operand is" : "an operand is");
 }
 
+struct cli_visitor *cli_visiting;
+
 int
 cli_parse(const struct cli_command *cmd, int argc, char **argv, int *operands)
 {
@@ -199,6 +201,10 @@ cli_parse(const struct cli_command *cmd, int argc, char **argv, int *operands)
     bool only_operands = false;
     int count = 0;
 
+    if (cli_visiting) {
+        cli_visiting->command(cli_visiting, cmd);
+        return CLI_GOOD;
+    }
     while (p.at < argc) {
         char *word = argv[p.at++];
         int code = CLI_GO_ON;

@@ -230,24 +230,6 @@ config_show(const struct config *c, enum config_show how, struct gs_buf *out)
 
 /* ---- help ---- */
 
-static const char *
-default_text(const struct schema_row *row)
-{
-    if (schema_must(row))
-        return "must be given";
-    if (!row->fallback)
-        return "none";
-    if (strcmp(row->fallback, "@hostname") == 0)
-        return "the host name";
-    if (strcmp(row->fallback, "@state") == 0)
-        return "/var/lib/gossamer, not as root $XDG_STATE_HOME/gossamer";
-    if (strcmp(row->fallback, "@socket") == 0)
-        return "/run/gossamer/admin.sock, not as root $XDG_RUNTIME_DIR/gossamer/admin.sock";
-    if (strcmp(row->fallback, "@namespace") == 0)
-        return "the node's namespace";
-    return row->fallback;
-}
-
 static void
 help_row(const struct schema_row *row, struct gs_buf *out)
 {
@@ -255,7 +237,7 @@ help_row(const struct schema_row *row, struct gs_buf *out)
 
     (void)gs_buf_printf(out, "%s: ", row->path);
     value_describe(&row->value, out);
-    (void)gs_buf_printf(out, "\n    %s\n    default: %s", row->help, default_text(row));
+    (void)gs_buf_printf(out, "\n    %s\n    default: %s", row->help, schema_default_text(row));
     if (row->restart)
         (void)gs_buf_put_str(out, "; needs a restart");
     if (row->built && row->built[0])

@@ -176,3 +176,21 @@ schema_env_name(const struct schema_row *row, char out[SCHEMA_PATH_MAX + 16])
     }
     return out;
 }
+
+const char *
+schema_default_text(const struct schema_row *row)
+{
+    if (schema_must(row))
+        return "must be given";
+    if (!row->fallback)
+        return "none";
+    if (strcmp(row->fallback, "@hostname") == 0)
+        return "the host name";
+    if (strcmp(row->fallback, "@state") == 0)
+        return "/var/lib/gossamer, not as root $XDG_STATE_HOME/gossamer";
+    if (strcmp(row->fallback, "@socket") == 0)
+        return "/run/gossamer/admin.sock, not as root $XDG_RUNTIME_DIR/gossamer/admin.sock";
+    if (strcmp(row->fallback, "@namespace") == 0)
+        return "the node's namespace";
+    return row->fallback;
+}

@@ -28,6 +28,7 @@ extern const size_t schema_count;
 const struct schema_row *schema_find(const char *path);
 size_t schema_index(const struct schema_row *row);
 bool schema_must(const struct schema_row *row); /* has to be given */
+const char *schema_default_text(const struct schema_row *row); /* for people: "none", "1s" */
 /* Do rows stand below it ("gossip", "services[]")? */
 bool schema_is_section(const char *path);
 /* The keys directly below a section ("" for the top); borrowed until the next call is made with
