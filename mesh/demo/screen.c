@@ -101,6 +101,8 @@ screen_block(struct screen *s, struct gs_slice text)
 {
     struct gs_buf out;
 
+    if (gs_slice_eq(text, gs_buf_slice(&s->block)) && (s->drawn > 0) == (text.len > 0))
+        return; /* it stands there */
     gs_buf_init(&out, OUT_BYTES_MAX);
     erase(s, &out);
     gs_buf_clear(&s->block);

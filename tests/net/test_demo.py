@@ -253,10 +253,10 @@ def tour_by_hand(tmp):
             if i == 2:
                 os.kill(node_pid(children(t.pid), "n4"), signal.SIGKILL)  # not by the demo itself
                 t.until("node n4 was killed by signal 9; the end of its log:").until("x: bring n4 back")
-            t.type("\n").until(f"[{CHAPTERS[name]}/6]")
+            t.type("\n")
             if i == 2:
                 t.until("n4 is back after")
-            t.until("held: ", TOUR)
+            t.until(f"[{CHAPTERS[name]}/6]").until("held: ", TOUR)
         t.until_shown("that it stays", lambda s: s.lines()[-1].startswith("x: kill a node   q: quit"))
         return t.type("\n\nq").wait(), t.text
 
