@@ -3,7 +3,7 @@
 
 static const struct cli_verb verbs[] = {
     { "run", cmd_run, "run a node" },
-    { "demo", cmd_demo, "show a canary on a small mesh of its own" },
+    { "demo", cmd_demo, "show a mesh of five nodes on this machine, and what it survives" },
     { "check", cmd_check, "look at machine, node and mesh: what is wrong, and what to type next" },
     { "analyze", cmd_analyze, "tell what is wrong with manifests, or with what the node holds" },
     { "apply", cmd_apply, "put routes and subsets into effect" },

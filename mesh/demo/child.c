@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <gossamer/check.h>
+#include "mesh/demo/watch.h"
 
 #define EXIT_NOT_STARTED 127
 #define REAP_STEP_NS 2000000
@@ -64,6 +64,7 @@ void
 child_ending(const struct child *c, struct gs_why *out)
 {
     GS_ASSERT(c->over);
+    GS_ASSERT(c->pid == 0);
     if (WIFSIGNALED(c->status))
         (void)gs_refuse(out, GS_E_CLOSED, "%s was killed by signal %d", c->name,
                         WTERMSIG(c->status));
@@ -73,29 +74,40 @@ child_ending(const struct child *c, struct gs_why *out)
 }
 
 void
-child_terminate(struct child *c)
+child_signal(struct child *c, int signum)
 {
     if (c->pid > 0 && !child_over(c))
-        (void)kill(c->pid, SIGTERM);
+        (void)kill(c->pid, signum);
 }
 
-void
-child_reap(struct child *c, unsigned patience_ms)
+/* SIGTERM ends one that has not come so far as to handle it. */
+static bool
+is_as_told(int status)
+{
+    return (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+           (WIFSIGNALED(status) && (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL));
+}
+
+bool
+child_reap(struct child *c, uint64_t until_us)
 {
     const struct timespec step = { .tv_nsec = REAP_STEP_NS };
-    unsigned steps = patience_ms * 1000000u / REAP_STEP_NS;
-    int status;
+    pid_t gone = 0;
 
-    for (unsigned i = 0; c->pid > 0 && i < steps; i++) {
-        if (waitpid(c->pid, &status, WNOHANG) != 0)
-            c->pid = 0;
-        else
+    if (c->pid == 0)
+        return true;
+    while (gone == 0 && watch_now_us() < until_us) {
+        gone = waitpid(c->pid, &c->status, WNOHANG);
+        if (gone == 0)
             (void)nanosleep(&step, NULL);
     }
-    if (c->pid == 0)
-        return;
-    (void)kill(c->pid, SIGKILL);
-    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-        continue;
+    if (gone == 0) {
+        (void)kill(c->pid, SIGKILL);
+        while ((gone = waitpid(c->pid, &c->status, 0)) < 0 && errno == EINTR)
+            continue;
+    }
+    GS_ASSERT(gone == c->pid);
     c->pid = 0;
+    c->over = !is_as_told(c->status);
+    return !c->over;
 }

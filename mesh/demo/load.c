@@ -1,413 +1,335 @@
-/* load.c - connections, poll, and the proxy's own codec for answers.
+/* load.c - a loop on a thread: a timer begins what is due, an asker does it, answers are counted
+ * under a lock.
  *
- *     SHUT ──request due──▶ CONNECTING ──▶ SENDING ──▶ READING ──whole, kept──▶ IDLE ─▶ SENDING
- *       ▲                                                 │
- *       └──────── failed, or the connection is over ──────┘ */
+ *     timer ─▶ begin_due ─▶ asker_get ─▶ (node) ─▶ on_answer ─▶ count of its mark, total
+ *                                                                  ▲ read by the tour's thread */
 #include "mesh/demo/load.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include <gossamer/alloc.h>
-#include <gossamer/fsm.h>
 #include <gossamer/h1.h>
+#include <gossamer/tree.h>
 
 #include "mesh/config/json.h"
-#include "mesh/demo/watch.h"
+#include "mesh/demo/asker.h"
 
-#define ANSWER_US 5000000 /* for one answer; the service takes milliseconds */
-#define BODY_BYTES_MAX 65536
-#define REQUEST_BYTES_MAX 4096
-#define LOAD_CONNECTIONS_MAX 256
-#define STEP_MS 100
+#define ANSWER_MS 5000 /* for one answer; the services take milliseconds */
+#define PATH_BYTES_MAX 128
+#define UNANSWERED_MAX 512 /* 5 s of what is not answered at 100 a second */
+#define BEHIND_MS 200      /* a machine that was busy is not asked for more afterwards */
+#define DEPTH_MAX 8        /* services behind services, in an answer */
 
-enum conn_state { CONN_SHUT, CONN_CONNECTING, CONN_SENDING, CONN_READING, CONN_IDLE, CONN_STATES };
-
-static const char *const conn_names[] = { "shut", "connecting", "sending", "reading", "idle" };
-static const uint32_t conn_moves[] = {
-    [CONN_SHUT] = GS_FSM_BIT(CONN_CONNECTING),
-    [CONN_CONNECTING] = GS_FSM_BIT(CONN_SENDING) | GS_FSM_BIT(CONN_SHUT),
-    [CONN_SENDING] = GS_FSM_BIT(CONN_READING) | GS_FSM_BIT(CONN_SHUT),
-    [CONN_READING] = GS_FSM_BIT(CONN_IDLE) | GS_FSM_BIT(CONN_SHUT),
-    [CONN_IDLE] = GS_FSM_BIT(CONN_SENDING) | GS_FSM_BIT(CONN_SHUT),
-};
-static const struct gs_fsm_def conn_fsm = { "load_conn", conn_names, conn_moves, CONN_STATES };
-
-struct load;
-
-struct conn {
-    struct load *load;
-    struct gs_fsm fsm;
-    int fd;
-    struct h1 codec; /* while the connection is open */
-    struct gs_buf request;
-    size_t sent;
-    struct gs_buf body;
-    unsigned status;
-    bool tagged, whole, keep;
-    uint64_t began_us;
+struct count {
+    struct load_count sum; /* but for the latency */
+    struct gs_hist latency;
 };
 
 struct load {
-    const struct load_options *o;
-    struct load_result *result;
+    struct load_options o;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows */
+    unsigned per_second;
+    load_mark_t mark; /* the present one */
+    struct count marks[LOAD_MARKS];
+    struct count total;
+    /* the thread's own */
+    struct gs_loop *loop;
+    struct gs_wake *stop;
+    struct gs_timer timer;
+    struct asker *asker;
     struct h1_pool *pool;
-    struct conn *conns;
-    unsigned begun, ended; /* requests */
+    bool stopping;
+    unsigned paced; /* the pace that `since_ns` and `begun` are of */
+    uint64_t since_ns, begun, number;
 };
 
-/* ---- the answer, as the codec tells it ---- */
-
-static void
-on_head(void *sink, struct head *h)
-{
-    struct conn *c = sink;
-
-    if (h->status < 200)
-        return;
-    c->status = h->status;
-    c->keep = h->keep_alive;
-}
-
-static void
-on_data(void *sink, struct gs_slice bytes)
-{
-    struct conn *c = sink;
-
-    (void)gs_buf_put_slice(&c->body, bytes); /* a longer one names no version */
-}
-
-static void
-on_trailers(void *sink, struct head *t)
-{
-    (void)sink;
-    (void)t;
-}
-
-static void
-on_end(void *sink)
-{
-    struct conn *c = sink;
-
-    c->whole = c->status != 0; /* not that of a 1xx */
-}
-
-static const struct h1_sink_ops answer_ops = { on_head, on_data, on_trailers, on_end };
+struct request {
+    struct load *load;
+    load_mark_t mark;
+};
 
 /* ---- counting ---- */
 
-static struct load_count *
-count_of(struct conn *c)
-{
-    return c->tagged ? &c->load->result->tagged : &c->load->result->plain;
-}
-
 static void
-request_failed(struct conn *c, const char *why)
+find_version(const struct tree *answer, const char *service, unsigned depth, unsigned *version)
 {
-    struct load_result *r = c->load->result;
+    const struct tree *name = tree_find(answer, "service");
+    const struct tree *v = tree_find(answer, "version");
+    const struct tree *calls = tree_find(answer, "calls");
 
-    count_of(c)->failed++;
-    c->load->ended++;
-    if (!r->failure[0])
-        (void)snprintf(r->failure, sizeof(r->failure), "%s", why);
+    if (name && v && gs_slice_eq(name->text, gs_slice_str(service)))
+        *version = gs_slice_eq(v->text, GS_SLICE("v1"))   ? 1
+                   : gs_slice_eq(v->text, GS_SLICE("v2")) ? 2
+                                                          : 0;
+    for (size_t i = 0; calls && depth < DEPTH_MAX && i < calls->count; i++)
+        find_version(calls->items[i], service, depth + 1, version);
 }
 
-/* 1 or 2; 0 if the body names neither. */
+/* What the service farthest behind has to say: it was the first that failed. */
+static const char *
+find_error(const struct tree *answer, unsigned depth)
+{
+    const struct tree *error = tree_find(answer, "error");
+    const struct tree *calls = tree_find(answer, "calls");
+    const char *deeper = NULL;
+
+    for (size_t i = 0; calls && depth < DEPTH_MAX && i < calls->count && !deeper; i++)
+        deeper = find_error(calls->items[i], depth + 1);
+    return deeper ? deeper : error ? error->text.ptr : NULL;
+}
+
+/* 1 or 2; 0 if the answer is none that names one, and why it is not. */
 static unsigned
-version_of(struct gs_slice body)
+read_answer(const struct load *l, const struct asker_answer *a, char *why, size_t size)
 {
     struct gs_problems problems;
     struct gs_arena arena;
     struct tree *root;
-    const struct tree *version = NULL;
+    const char *error = NULL;
     unsigned v = 0;
 
     gs_problems_init(&problems);
     gs_arena_init(&arena, NULL, 0, 4096);
-    if (tree_parse_json(body, NULL, &arena, &root, &problems) == GS_E_OK)
-        version = tree_find(root, "version");
-    if (version)
-        v = gs_slice_eq(version->text, GS_SLICE("v1"))   ? 1
-            : gs_slice_eq(version->text, GS_SLICE("v2")) ? 2
-                                                         : 0;
+    if (tree_parse_json(a->body, NULL, &arena, &root, &problems) == GS_E_OK) {
+        find_version(root, l->o.service, 0, &v);
+        error = find_error(root, 0);
+    }
+    if (error)
+        (void)snprintf(why, size, "answered %u: %s", a->status, error);
+    else
+        (void)snprintf(why, size, "answered %u: %.*s", a->status,
+                       (int)(a->body.len < 200 ? a->body.len : 200),
+                       a->body.len > 0 ? a->body.ptr : "");
+    why[strcspn(why, "\r\n")] = '\0';
     gs_arena_fini(&arena);
     gs_problems_fini(&problems);
-    return v;
+    return a->status == 200 ? v : 0;
 }
 
 static void
-request_answered(struct conn *c)
+add(struct count *c, unsigned version, const char *failure, uint64_t took_us)
 {
-    unsigned version = version_of(gs_buf_slice(&c->body));
+    GS_ASSERT(version <= 2);
+    GS_ASSERT(version > 0 || failure[0]);
+    c->sum.ended++;
+    c->sum.v1 += version == 1;
+    c->sum.v2 += version == 2;
+    c->sum.failed += version == 0;
+    if (version == 0 && !c->sum.failure[0])
+        (void)snprintf(c->sum.failure, sizeof(c->sum.failure), "%s", failure);
+    if (version > 0)
+        gs_hist_add(&c->latency, took_us);
+    GS_ASSERT(c->sum.ended <= c->sum.begun);
+    GS_ASSERT(c->sum.ended == c->sum.v1 + c->sum.v2 + c->sum.failed);
+}
+
+static void
+count(struct load *l, load_mark_t mark, unsigned version, const char *failure, uint64_t took_us)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    add(&l->marks[mark % LOAD_MARKS], version, failure, took_us);
+    add(&l->total, version, failure, took_us);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+static void
+on_answer(void *arg, const struct asker_answer *a)
+{
+    struct request *r = arg;
+    struct load *l = r->load;
+    unsigned version = 0;
     char why[256];
 
-    if (c->status == 200 && version > 0) {
-        count_of(c)->v1 += version == 1;
-        count_of(c)->v2 += version == 2;
-        c->load->ended++;
-        return;
-    }
-    (void)snprintf(why, sizeof(why), "answered %u: %.*s", c->status,
-                   (int)(c->body.len < 160 ? c->body.len : 160), c->body.len ? c->body.ptr : "");
-    why[strcspn(why, "\r\n")] = '\0';
-    request_failed(c, why);
-}
-
-/* ---- one connection ---- */
-
-static void
-conn_shut(struct conn *c)
-{
-    h1_fini(&c->codec);
-    (void)close(c->fd);
-    c->fd = -1;
-    gs_fsm_move(&c->fsm, CONN_SHUT);
-}
-
-static void
-conn_fail(struct conn *c, const char *why)
-{
-    if (!gs_fsm_is(&c->fsm, CONN_IDLE))
-        request_failed(c, why);
-    conn_shut(c);
-}
-
-static void
-conn_open(struct conn *c)
-{
-    struct sockaddr_storage sa;
-    socklen_t len = gs_addr_to_sockaddr(&c->load->o->to, &sa);
-    int one = 1;
-
-    gs_fsm_move(&c->fsm, CONN_CONNECTING);
-    h1_init(&c->codec, H1_ANSWERS, c->load->pool, &answer_ops, c);
-    c->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || (connect(c->fd, (struct sockaddr *)&sa, len) != 0 && errno != EINPROGRESS)) {
-        conn_fail(c, strerror(errno));
-        return;
-    }
-    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
-/* The n-th of all requests: are the tagged ones due by now? */
-static bool
-is_tagged(const struct load_options *o, uint64_t n)
-{
-    uint64_t all = o->plain + o->tagged;
-
-    return (n + 1) * o->tagged / all > n * o->tagged / all;
-}
-
-static void
-write_request(struct conn *c)
-{
-    const struct load_options *o = c->load->o;
-    struct head h = { .method = GS_SLICE("GET"),
-                      .path = gs_slice_str(o->path),
-                      .is_request = true,
-                      .framing = FRAMING_NONE };
-    char extra[256] = "";
-
-    if (c->tagged)
-        (void)snprintf(extra, sizeof(extra), "%s\r\n", o->header);
-    gs_buf_clear(&c->request);
-    h1_write_request(&c->request, &h, gs_slice_str(o->host), gs_slice_str(extra));
-    GS_ASSERT(!c->request.failed);
-}
-
-static void
-conn_begin(struct conn *c)
-{
-    GS_ASSERT(c->load->begun < c->load->o->plain + c->load->o->tagged);
-    c->tagged = is_tagged(c->load->o, c->load->begun++);
-    c->sent = 0;
-    c->status = 0;
-    c->whole = c->keep = false;
-    c->began_us = watch_now_us();
-    gs_buf_clear(&c->body);
-    c->body.failed = false;
-    write_request(c);
-    if (gs_fsm_is(&c->fsm, CONN_SHUT)) {
-        conn_open(c);
-    } else {
-        h1_next(&c->codec);
-        gs_fsm_move(&c->fsm, CONN_SENDING);
-    }
-    if (!gs_fsm_is(&c->fsm, CONN_SHUT))
-        h1_expect(&c->codec, false);
-}
-
-static void
-conn_send(struct conn *c)
-{
-    ssize_t n = send(c->fd, c->request.ptr + c->sent, c->request.len - c->sent, MSG_NOSIGNAL);
-
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n < 0) {
-        conn_fail(c, strerror(errno));
-        return;
-    }
-    if (gs_fsm_is(&c->fsm, CONN_CONNECTING))
-        gs_fsm_move(&c->fsm, CONN_SENDING);
-    c->sent += (size_t)n;
-    if (c->sent == c->request.len)
-        gs_fsm_move(&c->fsm, CONN_READING);
-}
-
-/* c->whole: count it, and see whether the connection goes on. */
-static void
-conn_answered(struct conn *c, bool keep)
-{
-    request_answered(c);
-    if (keep)
-        gs_fsm_move(&c->fsm, CONN_IDLE);
+    if (a->status == 0)
+        (void)snprintf(why, sizeof(why), "%s", a->why);
     else
-        conn_shut(c);
+        version = read_answer(l, a, why, sizeof(why));
+    if (!l->stopping)
+        count(l, r->mark, version, why, a->took_us);
+    gs_free(r);
 }
 
-static void
-conn_feed(struct conn *c, struct gs_slice bytes)
-{
-    struct gs_why why = { "" };
-    size_t used;
-
-    while (bytes.len > 0 && !c->whole) {
-        if (h1_feed(&c->codec, bytes, &used, &why) != REASON_NONE) {
-            conn_fail(c, why.text);
-            return;
-        }
-        bytes = gs_slice_from(bytes, used);
-        if (h1_done(&c->codec) && !c->whole)
-            h1_next(&c->codec); /* a 1xx; its answer follows */
-    }
-    if (c->whole)
-        conn_answered(c, c->keep && bytes.len == 0);
-}
+/* ---- the pace ---- */
 
 static void
-conn_end(struct conn *c)
+begin(struct load *l)
 {
-    struct gs_why why = { "the connection was closed without an answer" };
+    struct request *r = gs_zalloc(sizeof(*r));
+    char path[PATH_BYTES_MAX];
+    bool full;
 
-    if (gs_fsm_is(&c->fsm, CONN_READING) && h1_feed_eof(&c->codec, &why) == REASON_NONE && c->whole)
-        conn_answered(c, false);
+    r->load = l;
+    (void)pthread_mutex_lock(&l->lock);
+    r->mark = l->mark;
+    l->marks[l->mark % LOAD_MARKS].sum.begun++;
+    l->total.sum.begun++;
+    full = l->total.sum.begun - l->total.sum.ended > UNANSWERED_MAX;
+    (void)pthread_mutex_unlock(&l->lock);
+    l->begun++;
+    (void)snprintf(path, sizeof(path), "%s%llu", l->o.path, (unsigned long long)++l->number);
+    if (full)
+        on_answer(r, &(struct asker_answer){ .why = "too many requests were not answered yet" });
     else
-        conn_fail(c, why.text);
+        asker_get(l->asker, l->o.host, path, ANSWER_MS, on_answer, r);
 }
-
-static void
-conn_read(struct conn *c)
-{
-    char bytes[16384];
-    ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
-
-    if (n > 0 && gs_fsm_is(&c->fsm, CONN_READING))
-        conn_feed(c, gs_slice(bytes, (size_t)n));
-    else if (n == 0)
-        conn_end(c);
-    else if (n > 0 || (errno != EAGAIN && errno != EINTR))
-        conn_fail(c, n > 0 ? "bytes that nobody asked for" : strerror(errno));
-}
-
-static bool
-conn_is_open(const struct conn *c)
-{
-    return !gs_fsm_is(&c->fsm, CONN_SHUT);
-}
-
-/* ---- all of them ---- */
 
 static void
 begin_due(struct load *l)
 {
-    unsigned all = l->o->plain + l->o->tagged;
+    uint64_t behind_ns = (uint64_t)BEHIND_MS * 1000000;
+    uint64_t due, elapsed_ns;
+    unsigned pace;
 
-    for (unsigned i = 0; i < l->o->connections && l->begun < all; i++) {
-        struct conn *c = &l->conns[i];
-
-        if (gs_fsm_is(&c->fsm, CONN_SHUT) || gs_fsm_is(&c->fsm, CONN_IDLE))
-            conn_begin(c);
-        if (gs_fsm_is(&c->fsm, CONN_SENDING))
-            conn_send(c);
+    (void)pthread_mutex_lock(&l->lock);
+    pace = l->per_second;
+    GS_ASSERT(pace > 0);
+    (void)pthread_mutex_unlock(&l->lock);
+    gs_loop_clock(l->loop);
+    elapsed_ns = l->loop->now_ns - l->since_ns;
+    if (pace != l->paced ||
+        elapsed_ns * pace / 1000000000 > l->begun + behind_ns * pace / 1000000000) {
+        l->paced = pace;
+        l->since_ns = l->loop->now_ns;
+        l->begun = elapsed_ns = 0;
     }
+    due = elapsed_ns * pace / 1000000000;
+    while (l->begun < due)
+        begin(l);
 }
 
 static void
-fail_late(struct load *l)
+on_timer(struct gs_timer *t)
 {
-    uint64_t now = watch_now_us();
+    struct load *l = GS_CONTAINER(t, struct load, timer);
 
-    for (unsigned i = 0; i < l->o->connections; i++) {
-        struct conn *c = &l->conns[i];
-
-        if (conn_is_open(c) && !gs_fsm_is(&c->fsm, CONN_IDLE) && now - c->began_us > ANSWER_US)
-            conn_fail(c, "no answer in time");
-    }
+    begin_due(l);
+    gs_loop_arm(l->loop, &l->timer, LOOP_TICK_MS);
 }
 
+/* ---- the thread ---- */
+
 static void
-turn(struct load *l)
+on_stop(void *arg)
 {
-    struct pollfd p[LOAD_CONNECTIONS_MAX + 1];
-    unsigned n = l->o->connections;
+    struct load *l = arg;
 
-    for (unsigned i = 0; i < n; i++) {
-        struct conn *c = &l->conns[i];
-        bool sending = gs_fsm_is(&c->fsm, CONN_CONNECTING) || gs_fsm_is(&c->fsm, CONN_SENDING);
+    GS_ASSERT(!l->stopping);
+    l->stopping = true;
+    gs_loop_disarm(l->loop, &l->timer);
+    asker_close(l->asker);
+    gs_wake_close(l->stop);
+    gs_loop_stop(l->loop);
+}
 
-        p[i] = (struct pollfd){ .fd = c->fd, .events = sending ? POLLOUT : POLLIN };
-    }
-    p[n] = (struct pollfd){ .fd = l->o->watch->fd, .events = POLLIN };
-    if (poll(p, n + 1, STEP_MS) < 0)
-        return;
-    for (unsigned i = 0; i < n; i++) {
-        struct conn *c = &l->conns[i];
+static void *
+run(void *arg)
+{
+    struct load *l = arg;
 
-        if (p[i].revents == 0 || !conn_is_open(c))
-            continue;
-        if (p[i].events & POLLOUT)
-            conn_send(c);
-        else
-            conn_read(c);
-    }
+    gs_loop_run(l->loop);
+    return NULL;
+}
+
+struct load *
+load_new(const struct load_options *o)
+{
+    struct load *l = gs_zalloc(sizeof(*l));
+
+    GS_ASSERT(o->per_second > 0);
+    GS_ASSERT(o->host && o->path && o->service);
+    l->o = *o;
+    l->per_second = l->paced = o->per_second;
+    GS_ASSERT(pthread_mutex_init(&l->lock, NULL) == 0);
+    l->loop = gs_loop_new("load", gs_rng_seed_from_system());
+    l->pool = h1_pool_new();
+    l->asker = asker_new(l->loop, l->pool, &o->to);
+    l->stop = gs_wake_new(l->loop, on_stop, l);
+    gs_timer_init(&l->timer, on_timer);
+    gs_loop_clock(l->loop);
+    l->since_ns = l->loop->now_ns;
+    gs_loop_arm(l->loop, &l->timer, LOOP_TICK_MS);
+    GS_ASSERT(pthread_create(&l->thread, NULL, run, l) == 0);
+    return l;
 }
 
 void
-load_run(const struct load_options *o, struct load_result *out)
+load_free(struct load *l)
 {
-    struct load l = { .o = o, .result = out, .pool = h1_pool_new() };
-    uint64_t began = watch_now_us();
+    if (!l)
+        return;
+    gs_wake_send(l->stop);
+    GS_ASSERT(pthread_join(l->thread, NULL) == 0);
+    gs_loop_free(l->loop);
+    h1_pool_free(l->pool);
+    (void)pthread_mutex_destroy(&l->lock);
+    gs_free(l);
+}
 
-    GS_ASSERT(o->connections > 0);
-    GS_ASSERT(o->connections <= LOAD_CONNECTIONS_MAX);
-    *out = (struct load_result){ .stopped = false };
-    l.conns = gs_calloc(o->connections, sizeof(*l.conns));
-    for (unsigned i = 0; i < o->connections; i++) {
-        l.conns[i].load = &l;
-        l.conns[i].fd = -1;
-        gs_fsm_init(&l.conns[i].fsm, &conn_fsm, CONN_SHUT);
-        gs_buf_init(&l.conns[i].request, REQUEST_BYTES_MAX);
-        gs_buf_init(&l.conns[i].body, BODY_BYTES_MAX);
+/* ---- for the tour's thread ---- */
+
+void
+load_pace(struct load *l, unsigned per_second)
+{
+    GS_ASSERT(per_second > 0);
+    (void)pthread_mutex_lock(&l->lock);
+    l->per_second = per_second;
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+load_mark_t
+load_mark(struct load *l)
+{
+    struct count *c;
+    load_mark_t mark;
+
+    (void)pthread_mutex_lock(&l->lock);
+    mark = ++l->mark;
+    c = &l->marks[mark % LOAD_MARKS];
+    GS_ASSERT(c->sum.begun == c->sum.ended); /* nobody makes so many marks in ANSWER_MS */
+    *c = (struct count){ 0 };
+    (void)pthread_mutex_unlock(&l->lock);
+    return mark;
+}
+
+static void
+read_count(const struct count *c, struct load_count *out)
+{
+    *out = c->sum;
+    gs_hist_sum_add(&out->latency, &c->latency);
+}
+
+void
+load_read(struct load *l, load_mark_t mark, struct load_count *out)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    GS_ASSERT(l->mark - mark < LOAD_MARKS);
+    read_count(&l->marks[mark % LOAD_MARKS], out);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+bool
+load_settled(struct load *l, load_mark_t mark)
+{
+    bool settled = true;
+
+    (void)pthread_mutex_lock(&l->lock);
+    GS_ASSERT(l->mark - mark < LOAD_MARKS);
+    for (unsigned i = 0; i < LOAD_MARKS; i++) {
+        const struct load_count *c = &l->marks[(mark - 1 - i) % LOAD_MARKS].sum;
+
+        if (l->mark - (mark - 1 - i) < LOAD_MARKS)
+            settled = settled && c->begun == c->ended;
     }
-    while (l.ended < o->plain + o->tagged && !out->stopped) {
-        begin_due(&l);
-        turn(&l);
-        fail_late(&l);
-        out->stopped = watch_stopped(o->watch);
-    }
-    out->took_us = watch_now_us() - began;
-    for (unsigned i = 0; i < o->connections; i++) {
-        if (conn_is_open(&l.conns[i]))
-            conn_shut(&l.conns[i]);
-        gs_buf_fini(&l.conns[i].request);
-        gs_buf_fini(&l.conns[i].body);
-    }
-    gs_free(l.conns);
-    h1_pool_free(l.pool);
+    (void)pthread_mutex_unlock(&l->lock);
+    return settled;
+}
+
+void
+load_total(struct load *l, struct load_count *out)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    read_count(&l->total, out);
+    (void)pthread_mutex_unlock(&l->lock);
 }

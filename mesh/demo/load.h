@@ -1,29 +1,42 @@
-/* load.h - an ordinary client: HTTP/1.1 on a number of kept connections, as an application would
- * call through the mesh, with every answer counted by the version that gave it. */
+/* load.h - the demo's clients: GETs at a steady pace through one node, on a thread of their own, so
+ * that they neither wait for the tour nor make it wait. Every answer is counted by the version of
+ * the service in question that had a part in it.
+ *
+ * Counts are taken by marks: requests that begin after load_mark() belong to the mark it gave, and
+ * to it alone, whenever they end. */
 #pragma once
 
-#include <gossamer/addr.h>
+#include <stdbool.h>
 
-struct watch;
+#include <gossamer/addr.h>
+#include <gossamer/hist.h>
+
+struct load;
 
 struct load_options {
-    struct gs_addr to; /* the outbound port */
-    const char *host, *path;
-    const char *header;     /* "name: value", of the tagged requests */
-    unsigned plain, tagged; /* requests without and with it, mixed evenly */
-    unsigned connections;
-    struct watch *watch; /* looked at while waiting */
+    struct gs_addr to;       /* the outbound port */
+    const char *host, *path; /* what is asked for */
+    const char *service;     /* whose version counts, anywhere in the answer */
+    unsigned per_second;
 };
 
 struct load_count {
-    unsigned v1, v2, failed; /* failed: no 200 of either version */
+    uint64_t begun, ended;
+    uint64_t v1, v2, failed; /* failed: no 200 that names a version */
+    char failure[256];       /* the first, in words; "" when there was none */
+    struct gs_hist_sum latency;
 };
 
-struct load_result {
-    struct load_count plain, tagged;
-    uint64_t took_us;
-    char failure[256]; /* the first, in words; "" when there was none */
-    bool stopped;      /* by a signal; the counts are of what there was */
-};
+struct load *load_new(const struct load_options *o); /* begins at once; strings are borrowed */
+void load_free(struct load *l);                      /* NULL is fine */
+void load_pace(struct load *l, unsigned per_second);
 
-void load_run(const struct load_options *o, struct load_result *out);
+typedef unsigned load_mark_t;
+load_mark_t load_mark(struct load *l);
+/* The mark must be one of the last LOAD_MARKS. */
+#define LOAD_MARKS 64
+void load_read(struct load *l, load_mark_t mark, struct load_count *out);
+/* All that began before this mark has ended. */
+bool load_settled(struct load *l, load_mark_t mark);
+/* From the start, whatever the mark. */
+void load_total(struct load *l, struct load_count *out);

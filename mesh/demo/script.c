@@ -1,18 +1,68 @@
-/* script.c - the steps, their manifests, and the difference between two of them. */
+/* script.c - the services, the steps, their manifests, and the difference between two of those. */
 #include "mesh/demo/script.h"
 
 #include <gossamer/buf.h>
 
-const struct script_step script_steps[SCRIPT_STEPS] = {
-    { "canary-0", "two subsets, all requests to v1", 0, true, false },
-    { "canary-10", "canary: a tenth to v2", 10, false, false },
-    { "canary-50", "canary: half to v2", 50, false, false },
-    { "canary-100", "canary: everything to v2", 100, false, false },
-    { "header-match",
-      "A/B by header: \"" SCRIPT_HEADER ": " SCRIPT_HEADER_VALUE "\" to v2, "
-      "everybody else by weight",
-      10, false, true },
+/*      clients ─▶ n1 ─▶ gateway ─▶ planner ─┬─▶ search
+ *                                           └─▶ tools (v1 | v2)        each arrow through the mesh
+ *
+ * n2 and n3 both have everything, so that any node may be missing but n1, which has the clients. */
+const struct script_app script_apps[SCRIPT_APPS] = {
+    { SCRIPT_ENTRY, "v1", 9001, "1", { "planner" } },
+    { "planner", "v1", 9002, "23", { SCRIPT_SEARCH, SCRIPT_SERVICE } },
+    { SCRIPT_SEARCH, "v1", 9003, "234", { NULL } },
+    { SCRIPT_SERVICE, "v1", 9004, "235", { NULL } },
+    { SCRIPT_SERVICE, "v2", 9005, "23456789", { NULL } },
 };
+
+const struct script_step script_steps[SCRIPT_STEPS] = {
+    { "meet", ACT_MEET, 1, "the nodes meet", 0, false, true },
+    { "canary-0", ACT_SPLIT, 2, "tools has two subsets, all requests go to v1", 0, true, false },
+    { "canary-10", ACT_SPLIT, 2, "canary: a tenth to v2", 10, false, false },
+    { "canary-50", ACT_SPLIT, 2, "canary: half to v2", 50, false, false },
+    { "canary-100", ACT_SPLIT, 2, "canary: everything to v2", 100, false, true },
+    { "eject", ACT_EJECT, 3, "an instance of v2 fails, and is ejected", 0, false, false },
+    { "kill", ACT_KILL, 4, "kill -9 of a node under load", 0, false, true },
+    { "return", ACT_RETURN, 5, "the node is back", 0, false, false },
+    { "partition", ACT_PART, 6, "the mesh is cut in two, both sides are edited, it heals", 0, false,
+      true },
+};
+
+bool
+script_hosts(const struct script_app *app, unsigned node)
+{
+    GS_ASSERT(node >= 1);
+    GS_ASSERT(node <= SCRIPT_NODES_MAX);
+    return strchr(app->nodes, (int)('0' + node)) != NULL;
+}
+
+/* ---- who does what ---- */
+
+unsigned
+script_editor(void)
+{
+    return 2;
+}
+
+unsigned
+script_victim(void)
+{
+    return 3;
+}
+
+unsigned
+script_sick(unsigned nodes)
+{
+    GS_ASSERT(nodes >= SCRIPT_NODES_MIN);
+    return nodes;
+}
+
+unsigned
+script_cut(unsigned nodes)
+{
+    GS_ASSERT(nodes >= SCRIPT_NODES_MIN);
+    return nodes - nodes / 2 + 1;
+}
 
 /* ---- manifests ---- */
 
@@ -31,25 +81,19 @@ static const char route[] = "apiVersion: networking.istio.io/v1\n"
                             "spec:\n"
                             "  hosts: [tools]\n"
                             "  http:\n";
-static const char match[] =
-    "  - match:\n"
-    "    - headers: { " SCRIPT_HEADER ": { exact: " SCRIPT_HEADER_VALUE " } }\n"
-    "    route:\n"
-    "    - destination: { host: tools, subset: v2 }\n";
-
 void
-script_manifest(const struct script_step *step, struct gs_buf *out)
+script_manifest(unsigned share_v2, bool defines_subsets, struct gs_buf *out)
 {
-    (void)gs_buf_put_str(out, step->defines_subsets ? subsets : "");
+    GS_ASSERT(share_v2 <= 100);
+    (void)gs_buf_put_str(out, defines_subsets ? subsets : "");
     (void)gs_buf_put_str(out, route);
-    (void)gs_buf_put_str(out, step->matches_header ? match : "");
     (void)gs_buf_printf(out,
                         "  - route:\n"
                         "    - destination: { host: tools, subset: v1 }\n"
                         "      weight: %u\n"
                         "    - destination: { host: tools, subset: v2 }\n"
                         "      weight: %u\n",
-                        100 - step->share_v2, step->share_v2);
+                        100 - share_v2, share_v2);
 }
 
 /* ---- differences ---- */

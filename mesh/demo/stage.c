@@ -1,211 +1,214 @@
-/* stage.c - see stage.h. Ports are looked for first and bound by the children afterwards; if
- * somebody takes one in between, the child says so and all begins anew with other ports. */
+/* stage.c - processes, and the files they are started with; see stage.h. */
 #include "mesh/demo/stage.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gossamer/buf.h>
 #include <gossamer/json_out.h>
-#include <gossamer/listener.h>
 #include <gossamer/rng.h>
 
-#include "mesh/cli/cli.h"
-#include "mesh/config/json.h"
+#include "mesh/config/config.h"
 #include "mesh/demo/serve.h"
 
-#define TRIES_MAX 8
-#define RETRY_PORTS                                                                                \
-    1000 /* a retry looks anywhere among so many: two demos must not retry in step */
-#define PORTS_TRIED_MAX 400
-#define READY_MS 20000
-#define READY_STEP_MS 5
-#define ASK_TIMEOUT_MS 2000
-#define NODE_PATIENCE_MS 3000 /* its drain is 1 s */
-#define SERVICE_PATIENCE_MS 1000
-#define SOCKET_PATH_MAX 107
+#define PATIENCE_US 2000000 /* all children together; a node's drain is at most 1 s */
+#define LISTEN_US 1000000   /* for services to begin; longer is no failure yet */
+#define LISTEN_STEP_MS 3
 #define LOG_SHOWN_BYTES 2000
 #define CONFIG_BYTES_MAX 65536
+#define WORDS_MAX 24
 
-static const struct {
-    const char *name;
-    uint16_t usual;
-} ports[STAGE_PORTS] = {
-    [PORT_OUTBOUND] = { "outbound", 4140 }, [PORT_INBOUND] = { "inbound", 4143 },
-    [PORT_GOSSIP] = { "gossip", 4190 },     [PORT_ADMIN] = { "admin", 4191 },
-    [PORT_V1] = { "tools v1", 9001 },       [PORT_V2] = { "tools v2", 9002 },
-};
-
-/* ---- the directory ---- */
+/* ---- files ---- */
 
 const char *
 stage_path(struct stage *s, const char *name)
 {
-    return gs_arena_printf(&s->arena, "%s/%s", s->dir, name);
-}
-
-static gs_err
-make_dir(struct stage *s, struct gs_why *why)
-{
-    const char *tmp = getenv("TMPDIR");
-    char full[PATH_MAX], path[PATH_MAX + 32];
-
-    if (!tmp || !tmp[0] || !realpath(tmp, full))
-        (void)snprintf(full, sizeof(full), "/tmp");
-    (void)snprintf(path, sizeof(path), "%s/gossamer-demo-XXXXXX", full);
-    if (strlen(path) + strlen("/admin.sock") > SOCKET_PATH_MAX)
-        (void)snprintf(path, sizeof(path), "/tmp/gossamer-demo-XXXXXX");
-    if (!mkdtemp(path))
-        return gs_refuse(why, GS_E_IO,
-                         "cannot make a directory %s: %s; set TMPDIR to one you may "
-                         "write to",
-                         path, strerror(errno));
-    s->dir = gs_arena_strdup(&s->arena, gs_slice_str(path));
-    s->socket = stage_path(s, "admin.sock");
-    return GS_E_OK;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)at;
-    (void)(kind == FTW_DP ? rmdir(path) : unlink(path));
-    return 0; /* go on: what is left makes the last rmdir fail */
-}
-
-static void
-remove_dir(struct stage *s)
-{
-    if (s->dir)
-        (void)nftw(s->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-    s->dir = NULL;
+    GS_ASSERT(s->ground.dir[0]);
+    return gs_arena_printf(&s->arena, "%s/%s", s->ground.dir, name);
 }
 
 gs_err
 stage_write(struct stage *s, const char *path, struct gs_slice text, struct gs_why *why)
 {
-    FILE *f = fopen(path, "we");
-    bool good;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len;
 
-    GS_ASSERT(s->dir != NULL);
-    good = f && fwrite(text.ptr, 1, text.len, f) == text.len;
-    if (f)
-        good = fclose(f) == 0 && good;
+    GS_ASSERT(s->ground.dir[0]);
+    if (fd >= 0)
+        good = close(fd) == 0 && good;
     return good ? GS_E_OK : gs_refuse(why, GS_E_IO, "cannot write %s: %s", path, strerror(errno));
 }
 
-/* ---- ports ---- */
-
-/* This port or one of the next. Returns a socket that holds it meanwhile, or -1. */
-static int
-hold_port(uint16_t from, struct gs_addr *out)
+/* The end of a file, in whole lines; NUL behind it. */
+static void
+read_tail(const char *path, char *out, size_t size)
 {
-    struct gs_addr a = { .family = 4, .port = from, .ip = { 127, 0, 0, 1 } };
-    struct gs_why why;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    off_t from = end > (off_t)size - 1 ? end - (off_t)(size - 1) : 0;
+    ssize_t n = end < 0 ? -1 : pread(fd, out, size - 1, from);
+    const char *line;
 
-    for (int i = 0; i < PORTS_TRIED_MAX; i++, a.port++) {
-        int fd = gs_listen_tcp(&a, false, &why);
-
-        if (fd >= 0) {
-            *out = a;
-            return fd;
-        }
-    }
-    return -1;
+    if (fd >= 0)
+        (void)close(fd);
+    out[n > 0 ? n : 0] = '\0';
+    line = from > 0 ? strchr(out, '\n') : NULL;
+    if (line)
+        memmove(out, line + 1, strlen(line + 1) + 1);
 }
 
 static gs_err
-find_ports(struct stage *s, int tries, struct gs_why *why)
+write_key(struct stage *s, struct gs_why *why)
 {
-    int held[STAGE_PORTS];
-    struct gs_rng rng;
-    size_t n = 0;
+    uint8_t key[CONFIG_KEY_BYTES];
+    char text[CONFIG_KEY_TEXT + 1];
+    gs_err e;
 
-    gs_rng_init(&rng, gs_rng_seed_from_system());
-    for (; n < STAGE_PORTS; n++) {
-        uint32_t off = tries > 0 ? gs_rng_below(&rng, RETRY_PORTS) : 0;
-
-        held[n] = hold_port((uint16_t)(ports[n].usual + off), &s->ports[n]);
-        if (held[n] < 0)
-            break;
-    }
-    for (size_t i = 0; i < n; i++)
-        (void)close(held[i]);
-    if (n == STAGE_PORTS)
-        return GS_E_OK;
-    return gs_refuse(why, GS_E_IN_USE, "no port of 127.0.0.1 from %u on is free for %s",
-                     ports[n].usual, ports[n].name);
+    gs_random_bytes(key, sizeof(key));
+    config_key_text(key, text);
+    memcpy(text + strlen(text), "\n", 2);
+    e = stage_write(s, stage_path(s, "gossip.key"), gs_slice_str(text), why);
+    explicit_bzero(key, sizeof(key));
+    explicit_bzero(text, sizeof(text));
+    return e;
 }
 
-const char *
-stage_moved(struct stage *s)
-{
-    const char *text = NULL;
-
-    for (size_t i = 0; i < STAGE_PORTS; i++) {
-        if (s->ports[i].port == ports[i].usual || i == PORT_INBOUND || i == PORT_GOSSIP)
-            continue; /* nobody listens at these two in this version */
-        text = gs_arena_printf(&s->arena, "%s%s%s is at %u instead of %u", text ? text : "",
-                               text ? ", " : "", ports[i].name, s->ports[i].port, ports[i].usual);
-    }
-    return text;
-}
-
-/* ---- the node's configuration ---- */
+/* ---- a node's configuration ---- */
 
 static void
-quoted(struct gs_buf *out, const char *text)
+put_quoted(struct gs_buf *out, const char *text)
 {
     struct json_out j;
 
     json_init(&j, out);
-    json_str(&j, text); /* YAML reads it as JSON does, whatever TMPDIR is called */
+    json_str(&j, text); /* YAML reads it as JSON does, whatever the directory is called */
 }
 
 static void
-config_instance_line(const struct stage *s, const char *version, enum stage_port port,
-                     struct gs_buf *out)
+put_services(struct stage *s, const struct stage_node *n, struct gs_buf *out)
 {
+    const char *open = NULL; /* versions of one service stand next to each other in the script */
     char a[GS_ADDR_TEXT];
 
+    (void)gs_buf_put_str(out, "services:\n");
+    for (unsigned i = 0; i < s->service_count; i++) {
+        const struct stage_service *v = &s->services[i];
+
+        if (v->node != n->number)
+            continue;
+        if (!open || strcmp(open, v->app->service) != 0)
+            (void)gs_buf_printf(out,
+                                "  - name: %s\n    port: 80\n    protocol: http\n"
+                                "    instances:\n",
+                                v->app->service);
+        open = v->app->service;
+        (void)gs_buf_printf(out,
+                            "      - { address: %s, labels: { version: %s },"
+                            " health: { http: /healthz, interval: 1s } }\n",
+                            gs_addr_text(&v->at, a), v->app->version);
+    }
+}
+
+static void
+put_config(struct stage *s, const struct stage_node *n, struct gs_buf *out)
+{
+    struct gs_addr ports[GROUND_PORTS], first;
+    char a[GS_ADDR_TEXT], b[GS_ADDR_TEXT];
+
+    GS_ASSERT(n->number >= 1);
+    for (unsigned i = 0; i < GROUND_PORTS; i++)
+        ports[i] = ground_port(&s->ground, n->number, i);
+    first = ground_port(&s->ground, 1, PORT_GOSSIP);
+    (void)gs_buf_printf(out, "node: %s\nstate_dir: ", n->name);
+    put_quoted(out, stage_path(s, gs_arena_printf(&s->arena, "%s/state", n->name)));
+    (void)gs_buf_printf(out, "\nproxy: { outbound: %s, inbound: %s, workers: 1 }\n",
+                        gs_addr_text(&ports[PORT_OUTBOUND], a),
+                        gs_addr_text(&ports[PORT_INBOUND], b));
+    (void)gs_buf_printf(out, "gossip:\n  bind: %s\n", gs_addr_text(&ports[PORT_GOSSIP], a));
+    if (n->number > 1) /* the first one founds the mesh */
+        (void)gs_buf_printf(out, "  join: [%s]\n", gs_addr_text(&first, a));
+    (void)gs_buf_put_str(out, "  key_file: ");
+    put_quoted(out, stage_path(s, "gossip.key"));
     (void)gs_buf_printf(out,
-                        "      - { address: %s, labels: { version: %s },"
-                        " health: { http: /healthz, interval: 200ms } }\n",
-                        gs_addr_text(&s->ports[port], a), version);
+                        "\nadmin:\n  listen: %s\n  socket: ", gs_addr_text(&ports[PORT_ADMIN], a));
+    put_quoted(out, n->socket);
+    (void)gs_buf_put_str(out, "\nidentity: { mode: off }\ntimeouts: { drain: 1s }\n");
+    put_services(s, n, out);
 }
 
 static gs_err
-write_config(struct stage *s, const char *path, struct gs_why *why)
+write_config(struct stage *s, const struct stage_node *n, struct gs_why *why)
 {
-    char a[GS_ADDR_TEXT], b[GS_ADDR_TEXT];
     struct gs_buf out;
     gs_err e;
 
+    if (mkdir(n->dir, 0700) != 0 && errno != EEXIST)
+        return gs_refuse(why, GS_E_IO, "cannot make %s: %s", n->dir, strerror(errno));
     gs_buf_init(&out, CONFIG_BYTES_MAX);
-    (void)gs_buf_put_str(&out, "node: demo\nstate_dir: ");
-    quoted(&out, stage_path(s, "state"));
-    (void)gs_buf_printf(&out, "\nproxy: { outbound: %s, inbound: %s }\n",
-                        gs_addr_text(&s->ports[PORT_OUTBOUND], a),
-                        gs_addr_text(&s->ports[PORT_INBOUND], b));
-    (void)gs_buf_printf(&out, "gossip: { bind: %s }\n", gs_addr_text(&s->ports[PORT_GOSSIP], a));
-    (void)gs_buf_printf(&out,
-                        "admin:\n  listen: %s\n  socket: ", gs_addr_text(&s->ports[PORT_ADMIN], a));
-    quoted(&out, s->socket);
-    (void)gs_buf_put_str(&out, "\nidentity: { mode: off }\ntimeouts: { drain: 1s }\n"
-                               "services:\n  - name: tools\n    port: 80\n    protocol: http\n"
-                               "    instances:\n");
-    config_instance_line(s, "v1", PORT_V1, &out);
-    config_instance_line(s, "v2", PORT_V2, &out);
+    put_config(s, n, &out);
     GS_ASSERT(!out.failed);
-    e = stage_write(s, path, gs_buf_slice(&out), why);
+    e = stage_write(s, n->config, gs_buf_slice(&out), why);
     gs_buf_fini(&out);
     return e;
+}
+
+/* ---- who is where ---- */
+
+static void
+assign(struct stage *s)
+{
+    for (unsigned i = 0; i < s->node_count; i++) {
+        struct stage_node *n = &s->nodes[i];
+
+        *n = (struct stage_node){ .number = i + 1 };
+        n->name = gs_arena_printf(&s->arena, "n%u", i + 1);
+        n->dir = stage_path(s, n->name);
+        n->config = gs_arena_printf(&s->arena, "%s/gossamer.yaml", n->dir);
+        n->socket = gs_arena_printf(&s->arena, "%s/admin.sock", n->dir);
+        n->child.name = gs_arena_printf(&s->arena, "node %s", n->name);
+        n->child.log = gs_arena_printf(&s->arena, "%s/node.log", n->dir);
+    }
+    s->service_count = 0;
+    for (unsigned node = 1; node <= s->node_count; node++) {
+        for (unsigned i = 0; i < SCRIPT_APPS; i++) {
+            const struct script_app *app = &script_apps[i];
+            struct stage_service *v = &s->services[s->service_count];
+
+            if (!script_hosts(app, node))
+                continue;
+            GS_ASSERT(s->service_count < STAGE_SERVICES_MAX);
+            *v = (struct stage_service){ .app = app, .node = node };
+            v->at = ground_app(&s->ground, node, app);
+            v->child.name =
+                gs_arena_printf(&s->arena, "%s %s of n%u", app->service, app->version, node);
+            v->child.log = gs_arena_printf(&s->arena, "%s/%s-%s.log", s->nodes[node - 1].dir,
+                                           app->service, app->version);
+            s->service_count++;
+        }
+    }
+}
+
+struct stage_node *
+stage_node(struct stage *s, unsigned number)
+{
+    GS_ASSERT(number >= 1);
+    GS_ASSERT(number <= s->node_count);
+    return &s->nodes[number - 1];
+}
+
+struct stage_service *
+stage_service(struct stage *s, const struct script_app *app, unsigned node)
+{
+    for (unsigned i = 0; i < s->service_count; i++) {
+        if (s->services[i].app == app && s->services[i].node == node)
+            return &s->services[i];
+    }
+    GS_UNREACHABLE("script_hosts says who is there");
 }
 
 /* ---- processes ---- */
@@ -229,20 +232,16 @@ child_env(struct stage *s)
 }
 
 static gs_err
-start_child(struct stage *s, enum stage_child which, const char *const *words, struct gs_why *why)
+start_child(struct stage *s, struct child *c, const char *const *words, struct gs_why *why)
 {
-    static const char *const names[] = { "tools v1", "tools v2", "node" };
-    static const char *const logs[] = { "tools-v1.log", "tools-v2.log", "node.log" };
-    struct child *c = &s->children[which];
-    char *argv[12];
+    char *argv[WORDS_MAX + 1];
     size_t n = 0;
 
     for (; words[n]; n++) {
-        GS_ASSERT(n + 1 < GS_COUNT(argv));
+        GS_ASSERT(n < WORDS_MAX);
         argv[n] = (char *)(uintptr_t)gs_arena_strdup(&s->arena, gs_slice_str(words[n]));
     }
     argv[n] = NULL;
-    *c = (struct child){ .name = names[which], .log = stage_path(s, logs[which]) };
     return child_start(c,
                        &(struct child_start){
                            "/proc/self/exe",
@@ -254,161 +253,139 @@ start_child(struct stage *s, enum stage_child which, const char *const *words, s
 }
 
 static gs_err
-start_version(struct stage *s, enum stage_child which, enum stage_port port, const char *version,
-              struct gs_why *why)
+start_service(struct stage *s, struct stage_service *v, struct gs_why *why)
 {
-    char address[GS_ADDR_TEXT];
-    bool broken = s->v2_broken && which == CHILD_V2;
-    const char *words[] = { "gossamer",
-                            "demo",
-                            "serve",
-                            "--listen",
-                            gs_addr_text(&s->ports[port], address),
-                            "--version",
-                            version,
-                            broken ? "--status=500" : NULL,
-                            NULL };
+    struct gs_addr outbound = ground_port(&s->ground, v->node, PORT_OUTBOUND);
+    char at[GS_ADDR_TEXT], via[GS_ADDR_TEXT];
+    const char *words[WORDS_MAX + 1] = { "gossamer",
+                                         "demo",
+                                         "serve",
+                                         "--name",
+                                         v->app->service,
+                                         "--version",
+                                         v->app->version,
+                                         "--node",
+                                         s->nodes[v->node - 1].name,
+                                         "--listen",
+                                         gs_addr_text(&v->at, at),
+                                         "--latency=0" };
+    size_t n = 12;
 
-    return start_child(s, which, words, why);
+    if (v->app->calls[0]) {
+        words[n++] = "--via";
+        words[n++] = gs_addr_text(&outbound, via);
+    }
+    for (unsigned i = 0; i < SCRIPT_CALLS_MAX && v->app->calls[i]; i++) {
+        words[n++] = "--call";
+        words[n++] = v->app->calls[i];
+    }
+    if (s->v2_broken && strcmp(v->app->version, "v2") == 0)
+        words[n++] = "--status=500";
+    GS_ASSERT(n <= WORDS_MAX);
+    return start_child(s, &v->child, words, why);
 }
 
 static gs_err
-start_children(struct stage *s, struct gs_why *why)
+start_node(struct stage *s, struct stage_node *n, struct gs_why *why)
 {
-    const char *config = stage_path(s, "gossamer.yaml");
-    const char *const node[] = { "gossamer", "run", "-c", config, NULL };
-    gs_err e = write_config(s, config, why);
+    const char *const words[] = { "gossamer", "run", "-c", n->config, "--allow-faults", NULL };
 
-    if (e == GS_E_OK)
-        e = start_version(s, CHILD_V1, PORT_V1, "v1", why);
-    if (e == GS_E_OK)
-        e = start_version(s, CHILD_V2, PORT_V2, "v2", why);
-    if (e == GS_E_OK)
-        e = start_child(s, CHILD_NODE, node, why);
-    return e;
+    GS_ASSERT(n->child.pid == 0);
+    n->down = false;
+    return start_child(s, &n->child, words, why);
 }
 
-/* The node first: while it drains, its services still answer. */
-static void
-stop_children(struct stage *s)
-{
-    child_terminate(&s->children[CHILD_NODE]);
-    child_reap(&s->children[CHILD_NODE], NODE_PATIENCE_MS);
-    child_terminate(&s->children[CHILD_V1]);
-    child_terminate(&s->children[CHILD_V2]);
-    child_reap(&s->children[CHILD_V1], SERVICE_PATIENCE_MS);
-    child_reap(&s->children[CHILD_V2], SERVICE_PATIENCE_MS);
-}
+/* ---- how are they? ---- */
 
-/* The end of a file, NUL behind it. */
-static void
-read_tail(const char *path, char *out, size_t size)
+void
+stage_said(struct stage *s, const struct child *c)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-    off_t from = end > (off_t)size - 1 ? end - (off_t)(size - 1) : 0;
-    ssize_t n = end < 0 ? -1 : pread(fd, out, size - 1, from);
-
-    if (fd >= 0)
-        (void)close(fd);
-    out[n > 0 ? n : 0] = '\0';
+    read_tail(c->log, s->said, sizeof(s->said));
 }
 
 static gs_err
-ended(struct child *c, struct gs_why *why)
+ended(struct stage *s, struct child *c, struct gs_why *why)
 {
-    char log[LOG_SHOWN_BYTES];
-
     child_ending(c, why);
-    read_tail(c->log, log, sizeof(log));
-    if (strstr(log, "cannot listen on"))
-        return GS_E_IN_USE;
-    (void)fprintf(stderr, "%s", log);
-    return GS_E_IO;
+    c->over = false;
+    stage_said(s, c);
+    return strstr(s->said, "cannot listen on") ? GS_E_IN_USE : GS_E_IO;
 }
 
 gs_err
 stage_check(struct stage *s, struct gs_why *why)
 {
-    for (size_t i = 0; i < STAGE_CHILDREN; i++) {
-        if (child_over(&s->children[i]))
-            return ended(&s->children[i], why);
+    for (unsigned i = 0; i < s->node_count; i++) {
+        if (child_over(&s->nodes[i].child)) {
+            s->nodes[i].down = true;
+            return ended(s, &s->nodes[i].child, why);
+        }
+    }
+    for (unsigned i = 0; i < s->service_count; i++) {
+        if (child_over(&s->services[i].child))
+            return ended(s, &s->services[i].child, why);
     }
     return GS_E_OK;
 }
 
-/* ---- ready? ---- */
-
-static size_t
-count_healthy(struct gs_slice json)
-{
-    struct gs_problems problems;
-    struct gs_arena arena;
-    struct tree *root;
-    const struct tree *list;
-    size_t healthy = 0;
-
-    gs_problems_init(&problems);
-    gs_arena_init(&arena, NULL, 0, 4096);
-    if (tree_parse_json(json, NULL, &arena, &root, &problems) == GS_E_OK) {
-        list = tree_find(root, "endpoints");
-        for (size_t i = 0; list && i < list->count; i++) {
-            const struct tree *state = tree_find(list->items[i], "state");
-
-            healthy += state && gs_slice_eq(state->text, GS_SLICE("healthy"));
-        }
-    }
-    gs_arena_fini(&arena);
-    gs_problems_fini(&problems);
-    return healthy;
-}
-
-static bool
-is_listening(const struct child *c)
+bool
+stage_listens(const struct stage *s)
 {
     char log[LOG_SHOWN_BYTES];
 
-    read_tail(c->log, log, sizeof(log));
-    return strstr(log, SERVE_LISTENS) != NULL;
-}
-
-/* That the endpoints are healthy is not enough: somebody else's service may answer at a port that
- * ours could not have. */
-static bool
-is_ready(const struct stage *s)
-{
-    struct cli_answer answer;
-    struct gs_why why;
-    bool ready;
-
-    if (!is_listening(&s->children[CHILD_V1]) || !is_listening(&s->children[CHILD_V2]))
-        return false;
-    if (cli_http(s->socket, "GET", "/api/v1/endpoints", GS_SLICE_NONE, ASK_TIMEOUT_MS, &answer,
-                 &why) != GS_E_OK)
-        return false;
-    ready = answer.status == 200 && count_healthy(gs_buf_slice(&answer.body)) == 2;
-    gs_buf_fini(&answer.body);
-    return ready;
-}
-
-static gs_err
-wait_ready(struct stage *s, struct gs_why *why)
-{
-    uint64_t began = watch_now_us();
-    gs_err e;
-
-    while ((e = stage_check(s, why)) == GS_E_OK && !is_ready(s)) {
-        if (watch_sleep(&s->watch, READY_STEP_MS))
-            return gs_refuse(why, GS_E_CLOSED, "stopped");
-        if (watch_now_us() - began > READY_MS * 1000u)
-            return gs_refuse(why, GS_E_TIMEOUT, "node and services were not ready within %u s",
-                             READY_MS / 1000u);
+    for (unsigned i = 0; i < s->service_count; i++) {
+        read_tail(s->services[i].child.log, log, sizeof(log));
+        if (!strstr(log, SERVE_LISTENS))
+            return false;
     }
-    s->ready_ms = (watch_now_us() - began) / 1000;
-    return e;
+    return true;
+}
+
+void
+stage_kill(struct stage *s, unsigned node)
+{
+    struct stage_node *n = stage_node(s, node);
+
+    child_signal(&n->child, SIGKILL);
+    (void)child_reap(&n->child, 0); /* had it ended by itself, stage_check tells */
+    n->down = true;
+}
+
+gs_err
+stage_return(struct stage *s, unsigned node, struct gs_why *why)
+{
+    struct stage_node *n = stage_node(s, node);
+
+    GS_ASSERT(n->down);
+    return start_node(s, n, why);
 }
 
 /* ---- up and down ---- */
+
+static void
+reap(struct stage *s, struct child *c, uint64_t until_us, gs_err *e, struct gs_why *why)
+{
+    if (!child_reap(c, until_us) && *e == GS_E_OK)
+        *e = ended(s, c, why);
+}
+
+/* All at once, nodes first: while they drain, the services still answer. */
+gs_err
+stage_down(struct stage *s, struct gs_why *why)
+{
+    uint64_t until_us = watch_now_us() + PATIENCE_US;
+    gs_err e = GS_E_OK;
+
+    for (unsigned i = 0; i < s->node_count; i++)
+        child_signal(&s->nodes[i].child, SIGTERM);
+    for (unsigned i = 0; i < s->node_count; i++)
+        reap(s, &s->nodes[i].child, until_us, &e, why);
+    for (unsigned i = 0; i < s->service_count; i++)
+        child_signal(&s->services[i].child, SIGTERM);
+    for (unsigned i = 0; i < s->service_count; i++)
+        reap(s, &s->services[i].child, until_us, &e, why);
+    return e;
+}
 
 static const char *
 find_program(struct gs_arena *arena)
@@ -427,39 +404,75 @@ find_program(struct gs_arena *arena)
 }
 
 void
-stage_init(struct stage *s, bool v2_broken)
+stage_init(struct stage *s, unsigned nodes, bool v2_broken)
 {
-    *s = (struct stage){ .v2_broken = v2_broken };
+    *s = (struct stage){ .v2_broken = v2_broken, .node_count = nodes };
     gs_arena_init(&s->arena, NULL, 0, 4096);
+    ground_init(&s->ground, nodes);
     watch_start(&s->watch);
     s->program = find_program(&s->arena);
+}
+
+/* A node that checks a service too early looks again only after a second. */
+static void
+wait_for_services(struct stage *s)
+{
+    uint64_t until_us = watch_now_us() + LISTEN_US;
+
+    while (!stage_listens(s) && watch_now_us() < until_us &&
+           !watch_sleep(&s->watch, LISTEN_STEP_MS))
+        continue;
+}
+
+static gs_err
+start_all(struct stage *s, struct gs_why *why)
+{
+    gs_err e = ground_find(&s->ground, why);
+
+    if (e == GS_E_OK)
+        assign(s);
+    for (unsigned i = 0; e == GS_E_OK && i < s->node_count; i++) {
+        e = write_config(s, &s->nodes[i], why);
+        (void)unlink(s->nodes[i].child.log); /* of a former try */
+    }
+    for (unsigned i = 0; i < s->service_count; i++)
+        (void)unlink(s->services[i].child.log);
+    for (unsigned i = 0; e == GS_E_OK && i < s->service_count; i++)
+        e = start_service(s, &s->services[i], why);
+    if (e == GS_E_OK)
+        wait_for_services(s);
+    s->began_us = watch_now_us();
+    for (unsigned i = 0; e == GS_E_OK && i < s->node_count; i++)
+        e = start_node(s, &s->nodes[i], why);
+    return e;
 }
 
 gs_err
 stage_up(struct stage *s, struct gs_why *why)
 {
-    gs_err e = make_dir(s, why);
+    gs_err e = ground_make_dir(&s->ground, why);
 
-    for (int tries = 0; e == GS_E_OK || e == GS_E_IN_USE; tries++) {
-        if (tries == TRIES_MAX)
-            return e;
-        if ((e = find_ports(s, tries, why)) != GS_E_OK)
-            return e;
-        e = start_children(s, why);
-        if (e == GS_E_OK)
-            e = wait_ready(s, why);
-        if (e == GS_E_OK)
-            return e;
-        stop_children(s);
-    }
-    return e;
+    if (e == GS_E_OK)
+        e = write_key(s, why);
+    return e == GS_E_OK ? start_all(s, why) : e;
+}
+
+gs_err
+stage_again(struct stage *s, struct gs_why *why)
+{
+    (void)stage_down(s, why); /* those that could not have their port have ended, too */
+    (void)snprintf(s->ground.taken, sizeof(s->ground.taken), "somebody took a port first");
+    return start_all(s, why);
 }
 
 void
 stage_fini(struct stage *s)
 {
-    stop_children(s);
-    remove_dir(s);
+    for (unsigned i = 0; i < s->node_count; i++)
+        GS_ASSERT(s->nodes[i].child.pid == 0);
+    for (unsigned i = 0; i < s->service_count; i++)
+        GS_ASSERT(s->services[i].child.pid == 0);
+    ground_fini(&s->ground);
     watch_end(&s->watch);
     gs_arena_fini(&s->arena);
 }

@@ -21,8 +21,10 @@ watch_start(struct watch *w)
     (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGQUIT);
     (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGWINCH);
     GS_ASSERT(sigprocmask(SIG_BLOCK, &set, &w->former) == 0);
     w->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    GS_ASSERT(w->fd >= 0);
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is found out when writing */
 }
 
@@ -42,8 +44,8 @@ watch_stopped(struct watch *w)
     struct signalfd_siginfo info;
 
     while (w->fd >= 0 && read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo != SIGCHLD)
-            w->stopped = true;
+        w->resized = w->resized || info.ssi_signo == SIGWINCH;
+        w->stopped = w->stopped || (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGWINCH);
     }
     return w->stopped;
 }
@@ -53,29 +55,28 @@ watch_sleep(struct watch *w, int ms)
 {
     struct pollfd p = { .fd = w->fd, .events = POLLIN };
 
+    GS_ASSERT(w->fd >= 0);
     if (!watch_stopped(w))
         (void)poll(&p, 1, ms);
     return watch_stopped(w);
 }
 
-bool
-watch_line(struct watch *w)
+char
+watch_key(struct watch *w, int ms)
 {
     struct pollfd p[2] = { { .fd = w->fd, .events = POLLIN },
                            { .fd = STDIN_FILENO, .events = POLLIN } };
     char bytes[256];
     ssize_t n;
 
-    if (watch_stopped(w) || poll(p, 2, -1) < 0 || p[1].revents == 0) {
+    if (watch_stopped(w) || poll(p, 2, ms) <= 0 || p[1].revents == 0) {
         (void)watch_stopped(w);
-        return false;
+        return 0;
     }
-    n = read(STDIN_FILENO, bytes, sizeof(bytes)); /* a terminal gives a line at a time */
-    if (n > 0)
-        return true;
-    if (n == 0 || errno != EINTR)
+    n = read(STDIN_FILENO, bytes, w->keys ? 1 : sizeof(bytes));
+    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
         w->stopped = true;
-    return false;
+    return n > 0 ? bytes[0] : 0;
 }
 
 uint64_t
