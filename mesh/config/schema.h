@@ -27,7 +27,7 @@ extern const size_t schema_count;
 /* The row of a path such as "services[].port", NULL if there is none. */
 const struct schema_row *schema_find(const char *path);
 size_t schema_index(const struct schema_row *row);
-bool schema_must(const struct schema_row *row); /* has to be given */
+bool schema_must(const struct schema_row *row);                /* has to be given */
 const char *schema_default_text(const struct schema_row *row); /* for people: "none", "1s" */
 /* Do rows stand below it ("gossip", "services[]")? */
 bool schema_is_section(const char *path);
