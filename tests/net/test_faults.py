@@ -23,16 +23,17 @@ from lib.node import instance, service
 from lib.offered import Offered
 from lib.policy import destination_rule, virtual_service
 from lib.services import Services
-from lib.settings import HEAVY, SEED, secs, until
+from lib.settings import HEAVY, SEED, scaled, secs, until
 
 GET = "GET /r/%d HTTP/1.1\r\nHost: tools\r\n\r\n"
 POST = "POST /r/%d HTTP/1.1\r\nHost: tools\r\nContent-Length: 4\r\n\r\nbody"
 RATE = 500  # a second: four GETs to one POST
-KILLS = 10 if HEAVY else 1
+KILLS = scaled("GOSSAMER_NODE_KILLS", 1, 10)
 DEAD_S = 3
 # Of each fault of an application: so many GETs, at the least; how long an answer may take, how long
 # the fault lasts, how long a client waits. The lighter figures keep the proportions.
-GETS, RESPONSE_S, ILL_S, LIMIT_S = (20000, 2, 4, 5) if HEAVY else (0, 0.7, 1.2, 2)
+GETS = scaled("GOSSAMER_ILL_GETS", 0, 20000)
+RESPONSE_S, ILL_S, LIMIT_S = (2, 4, 5) if HEAVY else (0.7, 1.2, 2)
 
 
 @pytest.fixture

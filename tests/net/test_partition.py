@@ -16,11 +16,11 @@ from lib.node import cli
 from lib.offered import Offered
 from lib.policy import Label, destination_rule, documents, get, virtual_service
 from lib.services import Services
-from lib.settings import BIN, HEAVY, sanitized, secs, until
+from lib.settings import BIN, HEAVY, sanitized, scaled, secs, until
 
 HOUR_MS = 3600 * 1000
 LEFT, RIGHT = (0, 1), (2, 3, 4)
-CUT_S = 60 if HEAVY else 3  # how long the wire is cut, at the least
+CUT_S = scaled("GOSSAMER_CUT_S", 3, 60)  # how long the wire is cut, at the least
 HEALED_S = 5                # until all are one again
 DEAD_S = 45  # until two that hear nobody else believe it: Lifeguard has them doubt themselves first
 RULE = destination_rule("both", v1="v1", v2="v2")
