@@ -415,7 +415,7 @@ api_explain(struct node *n, struct admin_call *c, const struct admin_request *r)
     json_arr_end(&t.j);
     if (s) {
         json_key(&t.j, "route");
-        explain_json(t.root, s, rule < 0 ? UINT32_MAX : (uint32_t)rule, &t.j);
+        explain_json(t.root, s, rule < 0 ? UINT32_MAX : (uint32_t)rule, n->loop->now_ms, &t.j);
     }
     answers_json(&t, s, rule);
     json_obj_end(&t.j);

@@ -106,8 +106,20 @@ write_reasons(struct gs_buf *o, const struct stat_label *l, const struct stat_su
 static void
 write_retries(struct gs_buf *o, const struct stat_label *l, const struct stat_sum *s)
 {
-    put_labels(o, "gossamer_service_retries_total", l);
-    gs_buf_printf(o, "} %" PRIu64 "\n", s->retries);
+    for (unsigned i = 0; i < RETRY_CAUSES; i++) {
+        if (s->retries[i] == 0)
+            continue;
+        put_labels(o, "gossamer_service_retries_total", l);
+        gs_buf_printf(o, ",cause=\"%s\"} %" PRIu64 "\n", retry_cause_text((enum retry_cause)i),
+                      s->retries[i]);
+    }
+}
+
+static void
+write_denied(struct gs_buf *o, const struct stat_label *l, const struct stat_sum *s)
+{
+    put_labels(o, "gossamer_service_retries_denied_total", l);
+    gs_buf_printf(o, "} %" PRIu64 "\n", s->retries_denied);
 }
 
 static void
@@ -142,10 +154,44 @@ put_services(struct node *n, struct gs_buf *o)
     each_cell(n, o, write_responses);
     family(o, "gossamer_ended_total", "counter", "Requests that did not end well, by reason.");
     each_cell(n, o, write_reasons);
-    family(o, "gossamer_service_retries_total", "counter", "Requests sent again, by service.");
+    family(o, "gossamer_service_retries_total", "counter",
+           "Requests sent again, by service and cause.");
     each_cell(n, o, write_retries);
+    family(o, "gossamer_service_retries_denied_total", "counter",
+           "Retries that the retry budget did not allow, by service.");
+    each_cell(n, o, write_denied);
     family(o, "gossamer_response_duration_seconds", "histogram", "Time to the head of the answer.");
     each_cell(n, o, write_durations);
+}
+
+static void
+put_causes(struct gs_buf *o, const struct proxy_counters *c)
+{
+    family(o, "gossamer_retries_total", "counter", "Requests sent again to another endpoint.");
+    for (unsigned i = 0; i < RETRY_CAUSES; i++)
+        gs_buf_printf(o, "gossamer_retries_total{cause=\"%s\"} %" PRIu64 "\n",
+                      retry_cause_text((enum retry_cause)i), c->retries[i]);
+    family(o, "gossamer_endpoint_ejections_total", "counter",
+           "Endpoints ejected, by the last fault that was found.");
+    for (unsigned i = 0; i < PROXY_EJECTION_CAUSES; i++)
+        gs_buf_printf(o, "gossamer_endpoint_ejections_total{cause=\"%s\"} %" PRIu64 "\n",
+                      proxy_ejection_cause_text(i), c->ejections[i]);
+}
+
+static uint64_t
+count_ejected(const struct node *n)
+{
+    const struct snapshot *root = snapshot_current(n->hub);
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < root->service_count; i++) {
+        const struct service *s = root->services[i];
+
+        for (uint32_t k = 0; s && k < s->endpoint_count; k++)
+            count += atomic_load_explicit(&slots_at(root->slots, s->endpoints[k].slot)->ejection,
+                                          memory_order_relaxed) != 0;
+    }
+    return count;
 }
 
 static void
@@ -159,6 +205,10 @@ put_proxy(struct node *n, struct gs_buf *o)
     gs_buf_printf(o, "%s %" PRIu64 "\n", name, c.field);
 #include <gossamer/metrics.def>
 #undef X
+    put_causes(o, &c);
+    family(o, "gossamer_endpoints_ejected", "gauge",
+           "Endpoints that are out now, for their faults.");
+    gs_buf_printf(o, "gossamer_endpoints_ejected %" PRIu64 "\n", count_ejected(n));
     family(o, "gossamer_refused_total", "counter",
            "Requests refused before a service was found for them, by reason.");
     for (unsigned i = 1; i < REASON_COUNT; i++)

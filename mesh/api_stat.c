@@ -100,6 +100,20 @@ flags_json(struct json_out *j, const struct stat_sum *s)
 }
 
 static void
+retries_json(struct json_out *j, const struct stat_sum *s)
+{
+    json_ku64(j, "retries", stat_sum_retries(s));
+    json_key(j, "retries_by");
+    json_obj(j);
+    for (unsigned i = 0; i < RETRY_CAUSES; i++) {
+        if (s->retries[i] > 0)
+            json_ku64(j, retry_cause_text((enum retry_cause)i), s->retries[i]);
+    }
+    json_obj_end(j);
+    json_ku64(j, "retries_denied", s->retries_denied);
+}
+
+static void
 row_json(struct json_out *j, const struct node *n, const struct stat_label *l,
          const struct stat_sum *total, const struct stat_sum *recent, double window_s)
 {
@@ -114,7 +128,7 @@ row_json(struct json_out *j, const struct node *n, const struct stat_label *l,
     json_kstr(j, "direction", l->direction == STAT_OUTBOUND ? "outbound" : "inbound");
     json_ku64(j, "requests", total->requests);
     json_ku64(j, "failed", total->failed);
-    json_ku64(j, "retries", total->retries);
+    retries_json(j, total);
     json_ku64(j, "active", total->active);
     json_kdouble(j, "rps", window_s > 0 ? (double)recent->requests / window_s : 0);
     json_kdouble(j, "success_rate", rate);

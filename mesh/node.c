@@ -26,6 +26,7 @@
 #include "mesh/advertise.h"
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
+#include "mesh/ejections.h"
 #include "mesh/faults.h"
 #include "mesh/health.h"
 #include "mesh/journal.h"
@@ -186,8 +187,12 @@ on_sample(struct gs_timer *t)
 static gs_err
 start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why *why)
 {
-    struct node_proxy_options o = { &r->node, r->admin, workers, one_thread };
+    struct node_proxy_options o = {
+        .node = &r->node, .admin = r->admin, .workers = workers, .one_thread = one_thread
+    };
 
+    r->ejections = ejections_new(&r->node);
+    o.ejections = ejections_wake(r->ejections);
     return node_proxy_start(&o, &r->proxy, why);
 }
 
@@ -366,6 +371,7 @@ free_all(struct running *r)
     stat_window_free(n->window);
     seal_key_free(r->key);
     node_proxy_free(r->proxy);
+    ejections_free(r->ejections);
     h1_pool_free(r->h1);
     if (r->lock_fd >= 0)
         close(r->lock_fd);
@@ -475,6 +481,7 @@ check_descriptors(struct gs_why *why)
 static gs_err
 give_up(struct running *r, gs_err e)
 {
+    ejections_close(r->ejections);
     if (r->admin)
         admin_close(r->admin, (void (*)(void *))gs_loop_stop, r->node.loop);
     else

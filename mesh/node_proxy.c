@@ -156,6 +156,7 @@ start(struct node_proxy *p, const struct node_proxy_options *options, const int 
                                .workers = options->workers,
                                .shared = options->one_thread ? n->loop : NULL,
                                .hub = n->hub,
+                               .ejections = options->ejections,
                                .node = c->node,
                                .id = n->id,
                                .seed = gs_rng_seed_from_system() };

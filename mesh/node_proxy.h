@@ -5,11 +5,13 @@
 #include "mesh/node.h"
 
 struct admin;
+struct gs_wake;
 struct node_proxy;
 
 struct node_proxy_options {
     struct node *node; /* gets .proxy and .calls */
     struct admin *admin;
+    struct gs_wake *ejections; /* sent when endpoints are ejected and readmitted */
     uint32_t workers;
     bool one_thread; /* on the node's loop */
 };

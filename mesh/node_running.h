@@ -10,6 +10,7 @@
 
 struct admin;
 struct announce;
+struct ejections;
 struct gs_signal;
 struct h1_pool;
 struct health;
@@ -60,6 +61,7 @@ struct running {
     struct gossip_loop *stopped; /* was node.gossip */
     struct node_commit opening;  /* done is set: the core has opened */
     struct node_proxy *proxy;
+    struct ejections *ejections; /* NULL: proxy.mode is off */
     struct node_stop stop;
     int lock_fd;
 };

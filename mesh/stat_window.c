@@ -94,7 +94,9 @@ subtract(struct stat_sum *now, const struct stat_sum *then)
 {
     now->requests -= then->requests;
     now->failed -= then->failed;
-    now->retries -= then->retries;
+    for (unsigned i = 0; i < RETRY_CAUSES; i++)
+        now->retries[i] -= then->retries[i];
+    now->retries_denied -= then->retries_denied;
     for (unsigned i = 0; i < STAT_CODES; i++) {
         for (unsigned k = 0; k < STAT_CODES; k++) {
             if (then->codes[k].status == now->codes[i].status)

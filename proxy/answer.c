@@ -57,7 +57,9 @@ phrase_of(unsigned status)
 static void
 put_proxy_status(struct gs_buf *out, const struct own_answer *a, const struct reason_info *info)
 {
-    gs_buf_printf(out, "%s; error=%s; details=\"%s ", a->via, info->error, info->flag);
+    gs_buf_printf(out, "%s; error=%s; details=\"%s%s%s ", a->via, info->error, info->flag,
+                  a->retries_used ? "," : "",
+                  a->retries_used ? reason_info(REASON_RETRIES_USED)->flag : "");
     put_quoted(out, a->details ? a->details : info->text);
     gs_buf_put_str(out, "\"");
 }
@@ -72,6 +74,8 @@ answer_own(struct side *answer, const struct own_answer *a)
     struct gs_buf text;
 
     GS_ASSERT(info->status > 0);
+    GS_ASSERT(info->error);
+    GS_ASSERT(a->via);
     gs_buf_init(&status, 1024);
     gs_buf_init(&text, 1024);
     gs_buf_printf(&text, "%s: %s%s%s\n", a->via, info->text, a->details ? ": " : "",

@@ -6,7 +6,9 @@
  * Where operators gave weights that differ, the first one is drawn by weight. A second one of the
  * same weight is compared as ever, so that those many that are alike are balanced as if there were
  * no others. One of another weight takes its place only if the first fails, or has far more to do
- * than is its share: comparing any closer would bend the shares that the operator asked for. */
+ * than is its share: comparing any closer would bend the shares that the operator asked for.
+ *
+ * Where one of the two is out, or was tried already, ejected.c chooses. */
 #include <math.h>
 
 #include "proxy/worker.h"
@@ -57,8 +59,10 @@ active_on(const struct worker *w, const struct endpoint *e)
 static struct load
 load_of(struct worker *w, const struct endpoint *e)
 {
-    return (struct load){ latency_of(worker_endpoint(w, e), w->loop->now_ns),
-                          active_on(w, e) + 1.0 };
+    const struct endpoint_state *at = worker_endpoint(w, e);
+
+    GS_ASSERT(at->slot == e->slot);
+    return (struct load){ latency_of(at, w->loop->now_ns), active_on(w, e) + 1.0 };
 }
 
 /* Is b the better one? Latencies that are alike count as equal: else the endpoint that happened to
@@ -69,16 +73,6 @@ costs_less(const struct load *b, const struct load *a)
     if (b->latency_ns < a->latency_ns * ALIKE && a->latency_ns < b->latency_ns * ALIKE)
         return b->sharing < a->sharing;
     return b->latency_ns * b->sharing < a->latency_ns * a->sharing;
-}
-
-static bool
-was_tried(const struct endpoint *e, const uint32_t *tried, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (tried[i] == e->slot)
-            return true;
-    }
-    return false;
 }
 
 /* ---- weights ---- */
@@ -102,39 +96,16 @@ endpoint_at(const struct subset *s, uint32_t at)
 }
 
 static uint32_t
-weight_at(const struct subset *s, uint32_t i)
-{
-    return s->upto[i] - (i > 0 ? s->upto[i - 1] : 0);
-}
-
-static uint32_t
-draw(struct worker *w, const struct subset *s)
+draw_first(struct worker *w, const struct subset *s)
 {
     return endpoint_at(s, gs_rng_below(&w->loop->rng, s->upto[s->count - 1]));
-}
-
-/* ---- picking ---- */
-
-/* The first endpoint from a random place on that was not tried. */
-static const struct endpoint *
-pick_untried(struct worker *w, const struct subset *s, const uint32_t *tried, uint32_t count)
-{
-    uint32_t start = s->upto ? draw(w, s) : gs_rng_below(&w->loop->rng, s->count);
-
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct endpoint *e = s->endpoints[(start + i) % s->count];
-
-        if (!was_tried(e, tried, count))
-            return e;
-    }
-    return s->endpoints[start];
 }
 
 /* Another endpoint than `first`, by weight. */
 static uint32_t
 draw_other(struct worker *w, const struct subset *s, uint32_t first)
 {
-    uint32_t weight = weight_at(s, first);
+    uint32_t weight = s->endpoints[first]->weight;
     uint32_t at = gs_rng_below(&w->loop->rng, s->upto[s->count - 1] - weight);
 
     return endpoint_at(s, at < s->upto[first] - weight ? at : at + weight);
@@ -142,52 +113,103 @@ draw_other(struct worker *w, const struct subset *s, uint32_t first)
 
 /* Does a fail, which b does not, or has it more than twice of what it would have at b's load? */
 static bool
-gives_way(struct worker *w, const struct subset *s, uint32_t a, uint32_t b)
+gives_way(struct worker *w, const struct endpoint *a, const struct endpoint *b)
 {
-    const struct endpoint *first = s->endpoints[a], *other = s->endpoints[b];
-    double fails = failing_of(worker_endpoint(w, first), w->loop->now_ns);
-    double share = (active_on(w, other) + 1.0) * weight_at(s, a) / weight_at(s, b);
+    double fails = failing_of(worker_endpoint(w, a), w->loop->now_ns);
+    double share = (active_on(w, b) + 1.0) * a->weight / b->weight;
 
-    return fails > ALIKE * failing_of(worker_endpoint(w, other), w->loop->now_ns) ||
-           active_on(w, first) > 2 * share + WEIGHTED_SLACK;
+    return fails > ALIKE * failing_of(worker_endpoint(w, b), w->loop->now_ns) ||
+           active_on(w, a) > 2 * share + WEIGHTED_SLACK;
 }
 
-static const struct endpoint *
-pick_weighted(struct worker *w, const struct subset *s)
-{
-    uint32_t a = draw(w, s);
-    uint32_t b = draw_other(w, s, a);
-    struct load load_a, load_b;
+/* ---- picking ---- */
 
+const struct endpoint *
+balance_better(struct worker *w, const struct subset *s, const struct endpoint *first,
+               const struct endpoint *other)
+{
+    struct load load_first, load_other;
+
+    GS_ASSERT(first != other);
+    if (s->upto && first->weight != other->weight)
+        return gives_way(w, first, other) ? other : first;
+    load_first = load_of(w, first);
+    load_other = load_of(w, other);
+    return costs_less(&load_other, &load_first) ? other : first;
+}
+
+static void
+draw_two(struct worker *w, const struct subset *s, const struct endpoint *two[2])
+{
+    uint32_t a, b;
+
+    if (s->upto) {
+        a = draw_first(w, s);
+        b = draw_other(w, s, a);
+    } else {
+        a = gs_rng_below(&w->loop->rng, s->count);
+        b = gs_rng_below(&w->loop->rng, s->count - 1);
+        b += b >= a;
+    }
     GS_ASSERT(a != b);
-    if (weight_at(s, a) != weight_at(s, b))
-        return s->endpoints[gives_way(w, s, a, b) ? b : a];
-    load_a = load_of(w, s->endpoints[a]);
-    load_b = load_of(w, s->endpoints[b]);
-    return s->endpoints[costs_less(&load_b, &load_a) ? b : a];
+    two[0] = s->endpoints[a];
+    two[1] = s->endpoints[b];
+}
+
+#define REDRAWS 4 /* in large subsets, before all of one are looked at */
+#define LARGE 8   /* endpoints */
+
+/* Two different ones. False: one of them is out and had better be looked at. */
+static bool
+draw(struct worker *w, const struct subset *s, const struct endpoint *two[2])
+{
+    const struct slots *slots = w->root->slots;
+
+    for (int i = 0; i < (s->count > LARGE ? REDRAWS : 1); i++) {
+        uint64_t out_a, out_b;
+
+        draw_two(w, s, two);
+        out_a =
+            atomic_load_explicit(&slots_at(slots, two[0]->slot)->ejection, memory_order_relaxed);
+        out_b =
+            atomic_load_explicit(&slots_at(slots, two[1]->slot)->ejection, memory_order_relaxed);
+        if ((out_a | out_b) == 0)
+            return true;
+        if ((out_a && ejection_until_ms(out_a) <= w->loop->now_ms) ||
+            (out_b && ejection_until_ms(out_b) <= w->loop->now_ms))
+            return false; /* its time is over */
+    }
+    return false;
 }
 
 const struct endpoint *
-balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried, uint32_t tried_count)
+balance_pick(struct worker *w, const struct subset *s, const struct tried *tried,
+             struct outlier_trial *trial)
 {
-    struct load load_a, load_b;
-    uint32_t a, b;
+    const struct endpoint *two[2];
+    const struct endpoint *e;
 
     if (s->count == 0)
         return NULL;
-    if (s->count == 1)
-        return s->endpoints[0];
-    if (tried_count > 0)
-        return pick_untried(w, s, tried, tried_count);
-    if (s->upto)
-        return pick_weighted(w, s);
-    a = gs_rng_below(&w->loop->rng, s->count);
-    b = gs_rng_below(&w->loop->rng, s->count - 1);
-    b += b >= a;
-    GS_ASSERT(a != b);
-    load_a = load_of(w, s->endpoints[a]);
-    load_b = load_of(w, s->endpoints[b]);
-    return costs_less(&load_b, &load_a) ? s->endpoints[b] : s->endpoints[a];
+    if (tried->count > 0)
+        e = ejected_pick(w, s, tried, trial);
+    else if (s->count == 1 && !outlier_is_out(slots_at(w->root->slots, s->endpoints[0]->slot)))
+        e = s->endpoints[0];
+    else if (s->count > 1 && draw(w, s, two))
+        e = balance_better(w, s, two[0], two[1]);
+    else
+        e = ejected_pick(w, s, tried, trial);
+    GS_ASSERT(e);
+    if (s->panic && !outlier_is_out(slots_at(w->root->slots, e->slot)))
+        balance_panics(w, e); /* the others counted themselves */
+    return e;
+}
+
+void
+balance_panics(struct worker *w, const struct endpoint *e)
+{
+    atomic_fetch_add_explicit(&slots_at(w->root->slots, e->slot)->panics, 1, memory_order_relaxed);
+    counter_add(&w->counters.panics, 1);
 }
 
 void
@@ -206,6 +228,7 @@ balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns)
 
         at->ewma_ns = at->ewma_ns * keep + took * (1 - keep);
     }
+    GS_ASSERT(at->ewma_ns >= 0); /* no NaN, either */
     at->ewma_at_ns = w->loop->now_ns;
     at->failed_ns = 0;
     atomic_store_explicit(&at->ewma_us, (uint64_t)(at->ewma_ns / 1000), memory_order_relaxed);
@@ -235,4 +258,6 @@ balance_failed(struct worker *w, const struct endpoint *e, uint64_t begun_ns)
         return; /* ended by what ended the one before */
     at->failed_ns = fmin(fmax(at->failed_ns * 2, FAILED_NS), FAILED_MAX_NS);
     at->failed_at_ns = w->loop->now_ns;
+    GS_ASSERT(at->failed_ns >= FAILED_NS);
+    GS_ASSERT(at->failed_ns <= FAILED_MAX_NS);
 }

@@ -44,6 +44,7 @@ struct client_conn {
     struct gs_timer timer;              /* connect */
     struct gs_grave grave;
     uint64_t idle_since_ms;
+    uint64_t wrote_before; /* bytes that were written before this request */
     struct gs_fsm fsm;
     bool reused;             /* it has carried an exchange before */
     struct body_writer body; /* the request's */
@@ -92,6 +93,8 @@ client_fail(struct client_conn *c, enum reason why)
     struct side *reply = c->reply;
     bool answered = c->answer_over;
 
+    GS_ASSERT(gs_fsm_is(&c->fsm, CLIENT_BUSY));
+    GS_ASSERT(answered || why != REASON_NONE);
     client_close(c);
     if (reply)
         reply->ops->reset(reply, answered ? REASON_NONE : why);
@@ -113,6 +116,8 @@ client_progress(struct client_conn *c)
         client_close(c);
         return;
     }
+    GS_ASSERT(c->request_over && c->answer_over);
+    GS_ASSERT(c->stream->queue.bytes == 0 || c->mesh || !c->stream->closing);
     gs_fsm_move(&c->fsm, CLIENT_TAKEN);
     h1_next(&c->codec);
     c->reused = true;
@@ -159,6 +164,8 @@ on_end(void *sink)
 {
     struct client_conn *c = sink;
 
+    GS_ASSERT(!c->answer_over);
+    GS_ASSERT(c->headed);
     c->answer_over = true;
     if (c->reply)
         c->reply->ops->end(c->reply);
@@ -190,6 +197,7 @@ request_trailers(struct side *to, struct head *t)
 {
     struct client_conn *c = conn_of(to);
 
+    GS_ASSERT(!c->request_over);
     body_writer_trailers(&c->body, c->stream, pool_worker(c->pool)->h1, t);
 }
 
@@ -235,14 +243,24 @@ struct side *
 client_send(struct client_conn *c, struct gs_slice head, const struct client_request *what,
             struct side *reply)
 {
+    GS_ASSERT(!c->reply);
+    GS_ASSERT(head.len > 0);
     gs_fsm_move(&c->fsm, CLIENT_BUSY);
     c->reply = reply;
+    c->wrote_before = c->stream->sent + c->stream->queue.bytes;
     c->body = (struct body_writer){ .chunked = what->chunked };
     c->request_over = c->answer_over = false;
     c->keep = c->headed = c->heard = false;
     h1_expect(&c->codec, what->is_head);
     stream_write_slice(c->stream, head);
     return &c->request;
+}
+
+bool
+client_heard(struct side *request)
+{
+    GS_ASSERT(request->ops == &request_ops);
+    return conn_of(request)->heard;
 }
 
 bool
@@ -323,6 +341,17 @@ refusal_of(const struct client_conn *c)
     return r.status > 0 ? REASON_PEER_REFUSED : REASON_CONNECT_REFUSED;
 }
 
+static enum reason
+why_cut(const struct client_conn *c)
+{
+    if (c->headed)
+        return REASON_UPSTREAM_CUT;
+    if (c->heard)
+        return REASON_UPSTREAM_BROKE;
+    return stream_was_unread(c->stream, c->wrote_before) ? REASON_UPSTREAM_UNREAD
+                                                         : REASON_UPSTREAM_CLOSED;
+}
+
 static void
 sink_ended(void *sink, enum stream_end how)
 {
@@ -346,9 +375,7 @@ sink_ended(void *sink, enum stream_end how)
         if (c->answer_over)
             client_progress(c);
         else
-            client_fail(c, c->headed  ? REASON_UPSTREAM_CUT
-                           : c->heard ? REASON_UPSTREAM_BROKE
-                                      : REASON_UPSTREAM_CLOSED);
+            client_fail(c, why_cut(c));
         return;
     default:
         client_close(c);
@@ -430,6 +457,7 @@ client_connect(struct pool *p, struct pool_queue *q)
     c->request.ops = &request_ops;
     c->pool = p;
     c->queue = q;
+    GS_ASSERT(q->at->remote || q->caller == 0);
     c->mesh = q->at->remote;
     gs_list_init(&c->by_endpoint);
     gs_list_init(&c->by_age);
@@ -501,6 +529,8 @@ client_take(struct client_conn *c)
 void
 client_park(struct client_conn *c)
 {
+    GS_ASSERT(!c->reply);
+    GS_ASSERT(!c->stream->closing);
     gs_fsm_move(&c->fsm, CLIENT_IDLE);
 }
 

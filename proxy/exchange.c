@@ -3,14 +3,14 @@
  *
  *   begin ──▶ WAITING ──connection──▶ SENT ──final head──▶ ANSWERED ──both over──▶ DONE
  *                │  ▲                   │                      │ cut: the answer is reset
- *                │  └── another try ────┤ reset before the head
+ *                │  └── attempt.c ──────┤ none, or not in time
  *                ▼                      ▼
  *             REFUSED (an answer of our own) ──request over──▶ DONE
  *
- * All that a retry needs lives in struct attempt, made anew for each. The root is pinned from
- * begin until no further attempt is possible; after that only plain copies are kept, so a stream of
- * hours holds no snapshot. What came of the body is kept while it may be sent again, and while it
- * cannot be sent yet. */
+ * All that a retry needs lives in struct attempt, made anew for each. A root is pinned from begin
+ * until no further attempt is possible; after that only plain copies are kept, so a stream of hours
+ * holds no snapshot. What came of the body is kept while it may be sent again, and while it cannot
+ * be sent yet. */
 #include "proxy/exchange.h"
 
 #include <gossamer/alloc.h>
@@ -51,7 +51,11 @@ exchange_check(const struct exchange *x)
     GS_ASSERT(!(waiting || sent) || x->root); /* a retry needs the root it was routed by */
     GS_ASSERT(!(waiting || sent) || x->attempt.slot);
     GS_ASSERT(!gs_fsm_is(&x->fsm, X_ANSWERED) || !x->root);
-    GS_ASSERT(x->attempts <= ATTEMPTS_MAX);
+    GS_ASSERT(x->tried.count <= ATTEMPTS_MAX);
+    GS_ASSERT(!(waiting || sent) || x->tried.count > 0);
+    GS_ASSERT(gs_list_linked(&x->attempt.link) == ((waiting || sent) && !x->route.inbound));
+    GS_ASSERT(waiting || sent || x->attempt.trial.token == 0);
+    GS_ASSERT(!x->retries_used || x->tried.count > 1);
     GS_ASSERT(!(x->request_over && x->answer_over) || gs_fsm_is(&x->fsm, X_DONE));
     GS_ASSERT(!x->body_whole || x->root || gs_fsm_is(&x->fsm, X_REFUSED) ||
               gs_fsm_is(&x->fsm, X_DONE));
@@ -71,6 +75,9 @@ bury(struct gs_grave *g)
         gs_free(x);
         return;
     }
+    GS_ASSERT(gs_fsm_is(&x->fsm, X_DONE));
+    GS_ASSERT(!x->root);
+    GS_ASSERT(!gs_list_linked(&x->attempt.link));
     x->next_free = w->free_exchanges;
     w->free_exchanges = x;
     w->free_exchange_count++;
@@ -112,6 +119,8 @@ exchange_done(struct exchange *x)
         uint64_t until = x->answered_ns ? x->answered_ns : w->loop->now_ns;
 
         stat_cell_answer(x->cell, x->status, x->ended, (until - x->begun_ns) / 1000);
+        if (x->retries_used) /* beside what else is to be said */
+            stat_add(&x->cell->reasons[REASON_RETRIES_USED], 1);
         atomic_store_explicit(&x->cell->active,
                               atomic_load_explicit(&x->cell->active, memory_order_relaxed) - 1,
                               memory_order_relaxed);
@@ -146,11 +155,14 @@ outcome_of(const struct exchange *x, enum reason r)
 {
     if (!x->route.inbound)
         return NULL;
-    if (!gs_fsm_is(&x->fsm, X_SENT))
+    if (!gs_fsm_is(&x->fsm, X_SENT) || r == REASON_UPSTREAM_UNREAD)
         return mux_outcome_text(OUTCOME_NOT_PROCESSED);
-    if (r == REASON_UPSTREAM_HEAD || r == REASON_UPSTREAM_HEAD_LARGE ||
-        r == REASON_UPSTREAM_FRAMING || r == REASON_UPSTREAM_UPGRADE)
+    if (r == REASON_UPSTREAM_BROKE || r == REASON_UPSTREAM_HEAD ||
+        r == REASON_UPSTREAM_HEAD_LARGE || r == REASON_UPSTREAM_FRAMING ||
+        r == REASON_UPSTREAM_UPGRADE)
         return mux_outcome_text(OUTCOME_PROCESSED); /* it was answered, if badly */
+    if (r == REASON_UPSTREAM_CLOSED && x->attempt.reused)
+        return mux_outcome_text(OUTCOME_STALE);
     return mux_outcome_text(OUTCOME_UNKNOWN);
 }
 
@@ -174,6 +186,7 @@ exchange_answer(struct exchange *x, enum reason r, const char *details)
                                                 .details = details,
                                                 .via = "gossamer",
                                                 .outcome = outcome,
+                                                .retries_used = x->retries_used,
                                                 .to_head = x->is_head });
     x->answer_over = true;
     maybe_done(x);
@@ -306,7 +319,7 @@ reply_head(struct side *to, struct head *h)
     struct worker *w = x->worker;
 
     GS_ASSERT(gs_fsm_is(&x->fsm, X_SENT));
-    if (attempt_refused(x, h))
+    if (attempt_head(x, h))
         return;
     if (h->status < 200) {
         x->interim_sent = true;
@@ -316,9 +329,6 @@ reply_head(struct side *to, struct head *h)
     gs_fsm_move(&x->fsm, X_ANSWERED);
     x->status = h->status;
     x->answered_ns = w->loop->now_ns;
-    balance_observe(w, x->attempt.endpoint, x->answered_ns - x->attempt.begun_ns);
-    if (h->status < 500)
-        balance_succeeded(w, x->attempt.endpoint);
     gs_buf_fini(&x->body);
     x->body_whole = false;
     exchange_release_root(x);
@@ -372,8 +382,6 @@ reply_reset(struct side *to, enum reason why)
     } else if (gs_fsm_is(&x->fsm, X_ANSWERED)) {
         x->answer->ops->reset(x->answer, REASON_UPSTREAM_CUT);
         exchange_abandon(x, REASON_UPSTREAM_CUT);
-    } else if (x->interim_sent) {
-        attempt_answer_failed(x, why);
     } else {
         attempt_failed(x, why);
     }
@@ -405,7 +413,7 @@ on_timer(struct gs_timer *t)
     struct exchange *x = GS_CONTAINER(t, struct exchange, timer);
 
     if (!gs_fsm_is(&x->fsm, X_ANSWERED)) {
-        attempt_answer_failed(x, REASON_RESPONSE_TIMEOUT);
+        attempt_timed_out(x);
         return;
     }
     x->answer->ops->reset(x->answer, REASON_RESPONSE_TIMEOUT);
@@ -503,18 +511,6 @@ write_head(struct exchange *x, const struct head *h)
     x->head_bytes = gs_arena_copy(&x->arena, gs_buf_slice(out));
 }
 
-static void
-start_timer(struct exchange *x)
-{
-    uint64_t ms = x->route.timeout_ms;
-
-    x->whole_timeout = ms > 0;
-    if (ms == 0)
-        ms = x->worker->root->timeouts.response_ms;
-    if (ms > 0)
-        gs_loop_arm(x->worker->loop, &x->timer, ms);
-}
-
 struct side *
 exchange_begin(struct worker *w, struct side *answer, struct head *h,
                const struct exchange_route *route)
@@ -526,12 +522,14 @@ exchange_begin(struct worker *w, struct side *answer, struct head *h,
     x->root = w->root;
     snapshot_pin(x->root, w->index);
     count_in(x, route->inbound ? route->subset->stat_in : route->subset->stat_out);
-    if (!route->inbound)
-        retry_earn(w, x->service_id);
+    x->whole_timeout = route->timeout_ms > 0;
     write_head(x, h);
-    if (!route->inbound) /* the node that asked has its own */
-        start_timer(x);
-    attempt_start(x, false);
+    if (!route->inbound) { /* the node that asked has its own budget and clock */
+        retry_earn(&worker_service(w, x->service_id)->retry, w->loop->now_ms);
+        if (x->whole_timeout)
+            gs_loop_arm(w->loop, &x->timer, route->timeout_ms);
+    }
+    attempt_start(x);
     exchange_check(x);
     return &x->request;
 }

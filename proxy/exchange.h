@@ -14,6 +14,8 @@ struct attempt {
     struct side *upstream;           /* takes the request; NULL: none, or it is gone */
     const struct endpoint *endpoint; /* while the root is pinned */
     struct slot *slot;               /* counted as active there; NULL: not under way */
+    struct gs_list link;             /* endpoint_state.unanswered, until a head has come */
+    struct outlier_trial trial;      /* the endpoint is out, and this attempt tries it */
     uint64_t begun_ns;
     struct inbound_call inbound;
     bool reused; /* the connection had carried another exchange */
@@ -38,8 +40,7 @@ struct exchange {
     uint64_t begun_ns;
     uint64_t answered_ns;
     uint32_t service_id;
-    uint32_t tried[ATTEMPTS_MAX];
-    uint8_t attempts;
+    struct tried tried;    /* one per attempt */
     uint8_t stale_retries; /* beside those */
     unsigned status;       /* of the answer */
     enum reason ended;     /* why, if not well */
@@ -48,7 +49,8 @@ struct exchange {
     bool body_whole; /* `body` holds all of the body that came so far */
     bool request_over, answer_over;
     bool interim_sent;  /* a 1xx went downstream: no retry any more */
-    bool whole_timeout; /* the timeout covers the whole answer, not only its head */
+    bool whole_timeout; /* the timer is of all attempts, to the answer's end; else of each head */
+    bool retries_used;  /* the last failure would have been retried, were there any left */
     struct gs_arena arena;
     _Alignas(16) char arena_bytes[EXCHANGE_ARENA_BYTES];
 };
@@ -58,15 +60,15 @@ void exchange_answer(struct exchange *x, enum reason r, const char *details);
 void exchange_release_root(struct exchange *x); /* no further attempt is possible */
 
 /* attempt.c, for exchange.c */
-/* fresh: again at the same endpoint, on a new connection. */
-void attempt_start(struct exchange *x, bool fresh);
+void attempt_init(struct exchange *x);
+void attempt_start(struct exchange *x);
 /* No answer came of it: another attempt, or an answer of our own. */
 void attempt_failed(struct exchange *x, enum reason r);
-void attempt_answer_failed(struct exchange *x, enum reason r);
+void attempt_timed_out(struct exchange *x);
 /* It ends, and the instance is told by a closed connection. */
 void attempt_cancel(struct exchange *x, enum reason r);
 /* A head came. True: it is not to be passed on, another attempt has begun. */
-bool attempt_refused(struct exchange *x, const struct head *h);
-/* May the request be sent again after it was sent? */
+bool attempt_head(struct exchange *x, const struct head *h);
+/* Might the request be sent again although it was sent? Any might, if a node of ours says that it
+ * was not processed, or if the connection was closed before it arrived. */
 bool attempt_may_repeat(const struct exchange *x);
-void attempt_init(struct exchange *x);

@@ -116,7 +116,9 @@ store_take(struct codec *c)
     struct h1_pool *p = c->pool;
     struct h1_store *s = p->free;
 
+    GS_ASSERT(!c->store);
     if (s) {
+        GS_ASSERT(p->free_count > 0);
         p->free = s->next;
         p->free_count--;
     } else {
@@ -162,6 +164,7 @@ span_own(struct h1_store *s, struct gs_slice *span, size_t room)
 {
     char *p = gs_arena_bytes(&s->arena, room);
 
+    GS_ASSERT(span->len <= room);
     if (span->len > 0)
         memcpy(p, span->ptr, span->len);
     span->ptr = p;
@@ -185,6 +188,7 @@ span_add(struct h1_store *s, struct gs_slice *span, const char *at, size_t len)
     }
     if (span->len + len > s->span_cap)
         span_own(s, span, (span->len + len) * 2 + 64);
+    GS_ASSERT(span->len + len <= s->span_cap);
     memcpy((char *)(uintptr_t)span->ptr + span->len, at, len);
     span->len += len;
 }
@@ -219,6 +223,8 @@ keep_spans(struct h1_store *s)
             span_keep(s, &h->fields[i].name);
         span_keep(s, &h->fields[i].value);
     }
+    GS_ASSERT(s->kept <= h->count);
+    GS_ASSERT(s->names_kept <= h->count);
     s->names_kept = h->count;
     /* The last one may still be growing. */
     s->kept = h->count > 0 ? h->count - 1 : 0;
@@ -311,6 +317,8 @@ on_head(llhttp_t *p)
     struct head *h = &c->store->head;
     struct head_context ctx = { .request_is_head = c->request_is_head };
 
+    GS_ASSERT(c->state == H1_HEAD);
+    GS_ASSERT(h->count <= HEAD_FIELDS_MAX);
     h->minor = c->guard.minor == 0 ? 0 : 1;
     if (c->role == H1_REQUESTS) {
         c->refused = (uint8_t)head_judge_request(h, c->why);
@@ -328,6 +336,7 @@ on_body(llhttp_t *p, const char *at, size_t len)
 {
     struct codec *c = codec_at(p);
 
+    GS_ASSERT(c->state == H1_CHUNKS); /* other bodies pass it by */
     c->ops->data(c->sink, gs_slice(at, len));
     return 0;
 }
@@ -458,6 +467,7 @@ parse_patched(struct codec *c, struct gs_slice bytes, size_t patch)
 
     if (patch == SIZE_MAX)
         return parse(c, bytes.ptr, bytes.len);
+    GS_ASSERT(patch < bytes.len);
     r = parse(c, bytes.ptr, patch);
     if (r == REASON_NONE)
         r = parse(c, "1", 1);
@@ -469,6 +479,7 @@ parse_patched(struct codec *c, struct gs_slice bytes, size_t patch)
 static void
 message_end(struct codec *c)
 {
+    GS_ASSERT(c->state != H1_DONE);
     c->state = H1_DONE;
     store_give(c);
     c->ops->end(c->sink);
@@ -494,6 +505,8 @@ head_done(struct codec *c, size_t rest)
     uint64_t length = h->length;
     unsigned status = h->status;
 
+    GS_ASSERT(c->state == H1_HEAD);
+    GS_ASSERT(framing != FRAMING_CLOSE || c->role == H1_ANSWERS);
     if (c->role == H1_ANSWERS && status < 200) {
         if (++c->interim > INTERIM_MAX)
             return refuse(c, REASON_BAD_HEAD, "too many interim answers");
@@ -633,6 +646,7 @@ feed_length(struct codec *c, struct gs_slice bytes, size_t *used)
 {
     size_t n = bytes.len;
 
+    GS_ASSERT(c->left > 0);
     if (n > c->left)
         n = (size_t)c->left;
     c->left -= n;
@@ -672,6 +686,7 @@ h1_feed(struct h1 *h, struct gs_slice bytes, size_t *used, struct gs_why *why)
             GS_UNREACHABLE("h1_feed after the end");
         }
         *used += n;
+        GS_ASSERT(*used <= bytes.len);
     }
     if (r != REASON_NONE)
         store_give(c);

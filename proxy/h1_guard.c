@@ -86,6 +86,7 @@ clean_run(const char *p, size_t len)
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             break;
     }
+    GS_ASSERT(i <= len);
     return i;
 }
 
@@ -103,6 +104,7 @@ version_byte(struct h1_guard *g, char c, struct gs_why *why)
     static const char shape[] = "HTTP/0.0";
     unsigned at = g->digits++;
 
+    GS_ASSERT(at < sizeof(shape) - 1); /* version_state() takes over behind it */
     if (at == 5 || at == 7) {
         if (c < '0' || c > '9')
             return bad(g, why, REASON_BAD_HEAD, "malformed HTTP version");
@@ -111,7 +113,7 @@ version_byte(struct h1_guard *g, char c, struct gs_why *why)
         g->minor = (uint8_t)(c - '0');
         return REASON_NONE;
     }
-    if (at > 7 || c != shape[at])
+    if (c != shape[at])
         return bad(g, why, REASON_BAD_HEAD, "malformed HTTP version");
     return REASON_NONE;
 }
@@ -187,6 +189,7 @@ version_state(struct h1_guard *g, char c, struct gs_why *why)
 static enum reason
 status_byte(struct h1_guard *g, char c, struct gs_why *why)
 {
+    GS_ASSERT(g->answers);
     if (g->digits < 3) {
         if (c < '0' || c > '9' || (g->digits == 0 && c == '0'))
             return bad(g, why, REASON_BAD_HEAD, "status is not three digits from 100");
@@ -321,6 +324,8 @@ h1_guard_head(struct h1_guard *g, struct gs_slice bytes, size_t *used, bool *don
         if (first_line)
             break;
     }
+    GS_ASSERT(i <= bytes.len);
+    GS_ASSERT(*patch == SIZE_MAX || *patch < i);
     *used = i;
     *done = g->state == G_DONE;
     return r;
@@ -331,6 +336,7 @@ h1_guard_head(struct h1_guard *g, struct gs_slice bytes, size_t *used, bool *don
 void
 h1_guard_start_chunks(struct h1_guard *g)
 {
+    GS_ASSERT(g->state == G_DONE); /* with the head */
     g->state = G_CHUNK_SIZE;
     g->digits = 0;
     g->left = 0;
@@ -454,6 +460,7 @@ skip_run(struct h1_guard *g, const char *p, size_t len)
     size_t n;
 
     if (g->state == G_CHUNK_DATA) {
+        GS_ASSERT(g->left > 0);
         n = len < g->left ? len : (size_t)g->left;
         g->left -= n;
         if (g->left == 0)
@@ -486,6 +493,8 @@ h1_guard_chunks(struct h1_guard *g, struct gs_slice bytes, size_t *used, enum h1
     }
     if (r == REASON_NONE && g->head_bytes > TRAILER_BYTES_MAX)
         r = bad_chunk(g, why, "trailers are too large");
+    GS_ASSERT(i > 0); /* whoever feeds us gets on */
+    GS_ASSERT(i <= bytes.len);
     *used = i;
     *done = g->state == G_DONE;
     return r;

@@ -59,6 +59,7 @@ head_keep(struct head *h, struct gs_arena *arena)
 {
     struct field *fields = gs_arena_alloc(arena, h->count * sizeof(*fields));
 
+    GS_ASSERT(h->count <= HEAD_FIELDS_MAX);
     h->method = gs_arena_copy(arena, h->method);
     h->target = gs_arena_copy(arena, h->target);
     h->authority = gs_arena_copy(arena, h->authority);
@@ -135,6 +136,9 @@ head_split_authority(struct gs_slice a, char *out, size_t *len, uint16_t *port)
         out[i] = a.ptr[i] >= 'A' && a.ptr[i] <= 'Z' ? (char)(a.ptr[i] | 32) : a.ptr[i];
     if (end > 1 && out[end - 1] == '.') /* a rooted name is the same name */
         end--;
+    GS_ASSERT(end > 0);
+    GS_ASSERT(end <= HOST_BYTES_MAX); /* out has one byte more */
+    GS_ASSERT(number > 0 && number <= UINT16_MAX);
     out[end] = '\0';
     *len = end;
     *port = (uint16_t)number;
@@ -350,10 +354,12 @@ judge_framing(struct head *h, const struct facts *f, struct gs_why *why)
     if (f->codings > 0) {
         if (h->minor == 0)
             return refuse(why, REASON_BAD_HEAD, "Transfer-Encoding in HTTP/1.0");
+        GS_ASSERT(f->coding);
         h->framing = FRAMING_CHUNKED;
         return judge_coding(f->coding->value, why);
     }
     if (f->lengths > 0) {
+        GS_ASSERT(f->length);
         if (!gs_slice_to_u64(f->length->value, &h->length) || h->length > INT64_MAX)
             return refuse(why, REASON_BAD_HEAD, "Content-Length is not a number");
         h->has_length = true;
@@ -386,6 +392,7 @@ split_absolute(struct head *h, size_t scheme_len)
 
     while (end < rest.len && rest.ptr[end] != '/' && rest.ptr[end] != '?')
         end++;
+    GS_ASSERT(end <= rest.len);
     h->authority = gs_slice_head(rest, end);
     h->path = gs_slice_from(rest, end);
     if (h->path.len == 0)
@@ -473,6 +480,9 @@ head_judge_request(struct head *h, struct gs_why *why)
         return r;
     if ((r = judge_framing(h, &f, why)) != REASON_NONE)
         return r;
+    GS_ASSERT(h->path.len > 0);
+    GS_ASSERT(h->framing != FRAMING_CLOSE); /* a request has no such end */
+    GS_ASSERT(h->framing != FRAMING_LENGTH || h->has_length);
     return judge_upgrade(h, &f, why);
 }
 
@@ -503,6 +513,8 @@ head_judge_answer(struct head *h, const struct head_context *ctx, struct gs_why 
         h->framing = FRAMING_CLOSE;
         h->keep_alive = false;
     }
+    GS_ASSERT(h->framing == FRAMING_NONE || !ctx->request_is_head);
+    GS_ASSERT(h->framing != FRAMING_LENGTH || h->has_length);
     return REASON_NONE;
 }
 

@@ -38,6 +38,7 @@ bury(struct gs_grave *g)
 static void
 maybe_over(struct relay *r)
 {
+    GS_ASSERT(r->loop);
     if (r->request_over && !r->answer && !r->asked)
         gs_loop_bury(r->loop, &r->grave, bury);
 }
@@ -63,6 +64,7 @@ request_end(struct side *to)
 {
     struct relay *r = GS_CONTAINER(to, struct relay, request);
 
+    GS_ASSERT(!r->request_over);
     r->request_over = true;
     maybe_over(r);
 }
@@ -110,6 +112,7 @@ reply_head(struct side *to, struct head *h)
 
     if (h->status < 200 || !r->answer)
         return;
+    GS_ASSERT(!r->headed);
     r->headed = true;
     r->answer->ops->head(r->answer, h);
 }
@@ -119,6 +122,7 @@ reply_data(struct side *to, struct gs_slice bytes)
 {
     struct relay *r = GS_CONTAINER(to, struct relay, reply);
 
+    GS_ASSERT(!r->answer || r->headed);
     if (r->answer)
         r->answer->ops->data(r->answer, bytes);
 }
@@ -209,6 +213,8 @@ relay_new(struct gs_loop *loop, struct side *answer)
 static struct side *
 relay_refuse(struct relay *r, enum reason why)
 {
+    GS_ASSERT(!r->asked);
+    GS_ASSERT(r->answer);
     r->request_over = true;
     refuse(take_answer(r), why);
     maybe_over(r);

@@ -91,6 +91,7 @@ find_service(const struct snapshot *root, const struct in_stream *is)
     const struct service *s;
     size_t len = is->name.len;
 
+    GS_ASSERT(len + 1 + is->ns.len <= HOST_BYTES_MAX); /* split_service() */
     memcpy(host, is->name.ptr, len);
     host[len++] = '.';
     memcpy(host + len, is->ns.ptr, is->ns.len);
@@ -159,6 +160,8 @@ call_begin(struct http_handler *handler, struct side *answer, struct head *h)
         return exchange_refuse(w, answer, h, &route, REASON_NO_POLICY, NULL);
     if (!resolve(is))
         return exchange_refuse(w, answer, h, &route, REASON_MISDIRECTED, NULL);
+    GS_ASSERT(is->endpoint->local);
+    GS_ASSERT(is->seq == w->root->seq); /* its pointers are of this root */
     route.service = route.target = is->service;
     route.subset = is->subset;
     route.only = is->endpoint;
@@ -270,6 +273,8 @@ on_closed(void *arg, enum reason why)
     struct mesh_in *in = l->in;
 
     (void)why;
+    GS_ASSERT(gs_list_linked(&l->link));
+    GS_ASSERT(atomic_load_explicit(&in->connections, memory_order_relaxed) > 0);
     gs_list_remove(&l->link);
     gs_free(l);
     atomic_fetch_sub_explicit(&in->connections, 1, memory_order_relaxed);
@@ -326,6 +331,7 @@ take_one(struct mesh_in *in, int fd)
     struct in_link *l;
     struct stream *below;
 
+    GS_ASSERT(fd >= 0);
     if (in->draining) {
         drop_fd(in, fd);
         return;
@@ -361,6 +367,7 @@ mesh_in_take(struct mesh_in *in)
     uint32_t put = atomic_load_explicit(&h->put, memory_order_acquire);
     uint32_t taken = atomic_load_explicit(&h->taken, memory_order_relaxed);
 
+    GS_ASSERT(put - taken <= MESH_HANDED_MAX);
     while (taken != put) {
         int fd = h->fds[taken % MESH_HANDED_MAX];
 

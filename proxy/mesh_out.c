@@ -187,6 +187,9 @@ on_closed(void *arg, enum reason why)
     struct worker *w = o->worker;
 
     (void)why; /* its streams were told */
+    GS_ASSERT(mux_streams(l->mux) == 0);
+    GS_ASSERT(gs_list_linked(&l->in_all));
+    GS_ASSERT(gs_list_linked(&l->in_peer));
     gs_list_remove(&l->in_all);
     gs_list_remove(&l->in_peer);
     GS_ASSERT(l->peer->link_count > 0);
@@ -249,6 +252,7 @@ link_new(struct mesh_out *o, struct peer *p)
     }
     stream_tcp_watch_peer(below);
     mux_start(l->mux, below);
+    GS_ASSERT(!o->closing || o->worker->draining);
     gs_list_push_back(&o->links, &l->in_all);
     gs_list_push_back(&p->links, &l->in_peer);
     p->link_count++;
@@ -277,6 +281,7 @@ pick(struct mesh_out *o, struct peer *p)
         if (!spare || mux_streams(l->mux) < mux_streams(spare->mux))
             spare = l;
     }
+    GS_ASSERT(usable == 0 || spare);
     if (usable > 1)
         return spare->mux;
     l = link_new(o, p);

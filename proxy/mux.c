@@ -31,6 +31,7 @@ static void
 on_wire(struct mux_stream *ms, int32_t id)
 {
     GS_ASSERT(!ms->on_wire);
+    GS_ASSERT(id > 0);
     ms->id = id;
     ms->on_wire = true;
     ms->mux->count++;
@@ -128,6 +129,7 @@ mux_wire_flush(struct gs_turn_end *t)
     GS_ASSERT(m->gathered == 0);
     if (!mux_running(m))
         return;
+    GS_ASSERT(m->below);
     while (!below_full(m) && (n = nghttp2_session_mem_send(m->session, &bytes)) > 0)
         gather(m, bytes, (size_t)n);
     out(m);
@@ -177,11 +179,13 @@ mux_wire_taken(struct mux_stream *ms, size_t bytes)
 
     if (!ms->on_wire || !mux_running(m))
         return;
+    GS_ASSERT(bytes > 0);
     (void)nghttp2_session_consume_stream(m->session, ms->id, bytes);
     ms->delivered += bytes;
     if (ms->delivered >= 2 * (uint64_t)ms->window && ms->window < MUX_WINDOW_MAX && !tight &&
         ms->in.bytes == 0) {
         ms->window *= 2;
+        GS_ASSERT(ms->window <= MUX_WINDOW_MAX);
         ms->delivered = 0;
         (void)nghttp2_session_set_local_window_size(m->session, NGHTTP2_FLAG_NONE, ms->id,
                                                     (int32_t)ms->window);
@@ -212,6 +216,7 @@ put_fields(const struct head *h, struct gs_arena *a, nghttp2_nv *out, size_t max
 
         if (f->dropped || f->id == FIELD_HOST)
             continue;
+        GS_ASSERT(f->name.len > 0);
         low = gs_arena_bytes(a, f->name.len);
         for (size_t k = 0; k < f->name.len; k++)
             low[k] = f->name.ptr[k] >= 'A' && f->name.ptr[k] <= 'Z' ? (char)(f->name.ptr[k] | 32)

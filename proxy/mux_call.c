@@ -57,6 +57,7 @@ sink_data(void *sink, struct gs_slice bytes)
 {
     struct mux_call *c = sink;
 
+    GS_ASSERT(c->headed || c->ms->mux->role == MUX_SERVER);
     if (c->peer)
         c->peer->ops->data(c->peer, bytes);
 }
@@ -102,6 +103,7 @@ sink_closed(void *sink)
 {
     struct mux_call *c = sink;
 
+    GS_ASSERT(c->ms->call == c);
     c->ms->call = NULL;
     gs_loop_bury(c->ms->mux->loop, &c->grave, bury);
 }
@@ -114,6 +116,7 @@ call_new(struct mux_stream *ms, const struct side_ops *ops)
 {
     struct mux_call *c = gs_zalloc(sizeof(*c));
 
+    GS_ASSERT(!ms->call);
     c->side.ops = ops;
     c->ms = ms;
     gs_list_init(&c->grave.link);
@@ -156,6 +159,7 @@ answer_end(struct side *to)
     struct mux_call *c = call_of(to);
 
     GS_ASSERT(c->headed);
+    GS_ASSERT(!c->over);
     c->over = true;
     if (c->came_over)
         c->peer = NULL; /* both are over: the handler's side is gone */
@@ -295,6 +299,7 @@ mux_call_answer(struct mux_stream *ms)
     if (!gs_fsm_is(&ms->fsm, MS_OPENING))
         return;
     gs_fsm_move(&ms->fsm, MS_OPEN);
+    GS_ASSERT(!c->headed);
     c->headed = true;
     for (size_t i = 0; i < h.count; i++)
         from->fields[i].id = field_id_of(from->fields[i].name);

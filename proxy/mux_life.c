@@ -18,7 +18,8 @@ static const uint32_t mux_moves[] = {
 };
 static const struct gs_fsm_def mux_fsm = { "mux", mux_names, mux_moves, MUX_STATES };
 
-static const char *const outcome_texts[] = { NULL, "not-processed", "processed", "unknown" };
+static const char *const outcome_texts[] = { NULL, "not-processed", "processed", "stale",
+                                             "unknown" };
 
 const char *
 mux_outcome_text(enum mux_outcome o)
@@ -29,7 +30,7 @@ mux_outcome_text(enum mux_outcome o)
 enum mux_outcome
 mux_outcome_parse(struct gs_slice text)
 {
-    for (unsigned i = OUTCOME_NOT_PROCESSED; i <= OUTCOME_PROCESSED; i++) {
+    for (unsigned i = OUTCOME_NOT_PROCESSED; i < OUTCOME_UNKNOWN; i++) {
         if (gs_slice_eq(text, gs_slice_str(outcome_texts[i])))
             return (enum mux_outcome)i;
     }

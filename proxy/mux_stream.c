@@ -39,6 +39,7 @@ maybe_free(struct mux_stream *ms)
         !gs_list_linked(&ms->link))
         return;
     mux_head_done(ms);
+    GS_ASSERT(!ms->call);
     gs_defer_cancel(&ms->work);
     gs_list_remove(&ms->link);
     gs_blocks_clear(&ms->in, pool_of(ms));
@@ -83,6 +84,7 @@ hand_over(struct mux_stream *ms, struct gs_slice bytes)
         s->sink_ops->data(s->sink, gs_slice(bytes.ptr + done, n));
         done += n;
     }
+    GS_ASSERT(done <= bytes.len);
     if (done > 0)
         mux_wire_taken(ms, done);
     return done;
@@ -216,6 +218,7 @@ mux_stream_off_wire(struct mux_stream *ms)
 void
 mux_stream_sent(struct mux_stream *ms, size_t bytes)
 {
+    GS_ASSERT(bytes <= ms->base.queue.bytes);
     ms->base.sent += bytes;
     gs_blocks_consume(&ms->base.queue, pool_of(ms), bytes);
     if (ms->owes_drained && ms->base.queue.bytes <= STREAM_LOW_BYTES)
@@ -247,6 +250,7 @@ ms_shutdown(struct stream *s)
 {
     struct mux_stream *ms = mux_stream_of(s);
 
+    GS_ASSERT(!ms->shut_asked);
     ms->shut_asked = true;
     if (ms->on_wire)
         mux_wire_more(ms);
@@ -320,6 +324,7 @@ tell_end(struct mux_stream *ms)
     struct stream *s = &ms->base;
 
     if (ms->eof_in && ms->in.bytes == 0 && !ms->eof_told && gs_fsm_is(&ms->fsm, MS_OPEN)) {
+        GS_ASSERT(!ms->lost_told);
         ms->eof_told = true;
         s->sink_ops->ended(s->sink, STREAM_EOF);
     }
@@ -390,6 +395,8 @@ mux_accept(struct stream *s)
 {
     struct mux_stream *ms = mux_stream_of(s);
 
+    GS_ASSERT(ms->mux->role == MUX_SERVER);
+    GS_ASSERT(ms->on_wire);
     gs_fsm_move(&ms->fsm, MS_OPEN);
     mux_wire_answer(ms, 200, NULL);
 }

@@ -17,6 +17,8 @@ refuse(struct decision *d, enum reason r, const char *fmt, ...)
 {
     va_list ap;
 
+    GS_ASSERT(r != REASON_NONE);
+    GS_ASSERT(d->refused == REASON_NONE); /* the first reason is told */
     d->refused = r;
     va_start(ap, fmt);
     vsnprintf(d->details, sizeof(d->details), fmt, ap);
@@ -61,6 +63,7 @@ follow_rule(struct worker *w, const struct service *s, uint32_t rule, struct dec
                (int)(b->host.len > 100 ? 100 : b->host.len), b->host.ptr);
         return;
     }
+    GS_ASSERT(d->refused == REASON_NONE);
     d->route.subset = &d->route.target->subsets[b->subset];
 }
 
@@ -98,5 +101,7 @@ outbound_begin(struct http_handler *handler, struct side *answer, struct head *h
         follow_policy(w, h, &d);
     if (d.refused != REASON_NONE)
         return exchange_refuse(w, answer, h, &d.route, d.refused, d.details);
+    GS_ASSERT(d.route.service);
+    GS_ASSERT(d.route.target && d.route.subset);
     return exchange_begin(w, answer, h, &d.route);
 }

@@ -223,16 +223,18 @@ start_connect(struct pool *p, struct pool_queue *q)
 
 /* An idle connection fit for use, or NULL. */
 static struct client_conn *
-take_idle(struct pool *p, struct pool_queue *q)
+take_idle(struct pool *p, struct pool_queue *q, enum pool_want want)
 {
     uint64_t now = p->worker->loop->now_ms;
+    uint64_t peek_after = want == POOL_SURE ? 1 : POOL_PEEK_AFTER_MS;
 
+    GS_ASSERT(want != POOL_NEW);
     while (!gs_list_empty(&q->idle)) {
         struct client_conn *c = client_from_endpoint(q->idle.next);
 
         idle_remove(p, c, q);
         /* Its FIN may be waiting behind other events of this turn. */
-        if ((now - client_idle_since_ms(c) < POOL_PEEK_AFTER_MS && !client_doubtful(c)) ||
+        if ((now - client_idle_since_ms(c) < peek_after && !client_doubtful(c)) ||
             !client_stale(c)) {
             client_take(c);
             return c;
@@ -243,7 +245,7 @@ take_idle(struct pool *p, struct pool_queue *q)
 }
 
 gs_err
-pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, bool fresh,
+pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, enum pool_want want,
              struct pool_waiter *waiter, struct client_conn **out)
 {
     struct endpoint_state *at = worker_endpoint(p->worker, e);
@@ -251,13 +253,14 @@ pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, bool fre
 
     GS_ASSERT(!waiter->queue);
     at->mesh = e->mesh; /* its node may have moved */
-    if (!fresh && (*out = take_idle(p, q)))
+    if (want != POOL_NEW && (*out = take_idle(p, q, want)))
         return GS_E_OK;
     if (p->waiting >= POOL_WAITERS_MAX)
         return GS_E_LIMIT;
     if (q->connecting < POOL_CONNECTS_MAX && !start_connect(p, q) && q->connecting == 0)
         return GS_E_LIMIT; /* out of descriptors, and nothing under way that could serve us */
     waiter->queue = q;
+    waiter->want = want;
     gs_list_push_back(&q->waiters, &waiter->link);
     q->waiting++;
     p->waiting++;
@@ -286,16 +289,20 @@ pool_cancel(struct pool *p, struct pool_waiter *waiter)
         waiter_remove(p, waiter);
 }
 
+/* Who has waited longest; of those whom a kept connection is good enough for, if it is one. */
 static struct pool_waiter *
-first_waiter(struct pool *p, struct pool_queue *q)
+first_waiter(struct pool *p, struct pool_queue *q, bool kept)
 {
-    struct pool_waiter *w;
+    GS_LIST_EACH(n, &q->waiters) {
+        struct pool_waiter *w = GS_LIST_ENTRY(n, struct pool_waiter, link);
 
-    if (gs_list_empty(&q->waiters))
-        return NULL;
-    w = GS_LIST_ENTRY(q->waiters.next, struct pool_waiter, link);
-    waiter_remove(p, w);
-    return w;
+        GS_ASSERT(w->queue == q);
+        if (kept && w->want == POOL_NEW)
+            continue;
+        waiter_remove(p, w);
+        return w;
+    }
+    return NULL;
 }
 
 /* Whoever waits has a connect under way for it, or is told that it gets none. */
@@ -307,7 +314,7 @@ serve_waiters(struct pool *p, struct pool_queue *q)
     while (q->waiting > q->connecting && q->connecting < POOL_CONNECTS_MAX)
         if (!start_connect(p, q))
             break;
-    while (q->connecting == 0 && (w = first_waiter(p, q)))
+    while (q->connecting == 0 && (w = first_waiter(p, q, false)))
         w->ready(w, NULL, REASON_LIMIT);
 }
 
@@ -322,7 +329,7 @@ offer(struct pool *p, struct client_conn *c, struct pool_queue *q)
         serve_waiters(p, q);
         return;
     }
-    w = first_waiter(p, q);
+    w = first_waiter(p, q, client_reused(c));
     if (w) {
         w->ready(w, c, REASON_NONE);
         return;
@@ -357,7 +364,7 @@ pool_connected(struct pool *p, struct client_conn *c, struct pool_queue *q)
 void
 pool_connect_failed(struct pool *p, struct pool_queue *q, enum reason why)
 {
-    struct pool_waiter *w = first_waiter(p, q);
+    struct pool_waiter *w = first_waiter(p, q, false);
 
     GS_ASSERT(q->connecting > 0);
     q->connecting--;

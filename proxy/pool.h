@@ -6,10 +6,17 @@
 /* One HTTP/1.1 connection to an instance (client.c). Given to one exchange at a time. */
 struct client_conn;
 
+enum pool_want {
+    POOL_ANY,
+    POOL_SURE, /* of those kept, one that was looked at: what is sent on it cannot be sent again */
+    POOL_NEW,
+};
+
 /* Who waits for a connection. ready is called once from the loop: conn, or NULL and why. */
 struct pool_waiter {
     struct gs_list link;
     struct pool_queue *queue; /* NULL: not waiting */
+    enum pool_want want;
     void (*ready)(struct pool_waiter *w, struct client_conn *conn, enum reason why);
 };
 
@@ -23,9 +30,8 @@ void pool_check(struct pool *p); /* invariants; aborts */
 void pool_drop_stale_streams(struct pool *p);
 
 /* A connection to the endpoint, for that caller. GS_E_OK with *out: an idle one, yours now.
- * GS_E_AGAIN: waiter will be told. GS_E_LIMIT: too many wait or connect. fresh: do not take an
- * idle one. */
-gs_err pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, bool fresh,
+ * GS_E_AGAIN: waiter will be told. GS_E_LIMIT: too many wait or connect. */
+gs_err pool_acquire(struct pool *p, const struct endpoint *e, uint32_t caller, enum pool_want want,
                     struct pool_waiter *waiter, struct client_conn **out);
 void pool_cancel(struct pool *p, struct pool_waiter *waiter); /* not waiting is fine */
 
@@ -37,6 +43,7 @@ struct client_request {
 /* Send a request head; reply gets the answer. Returns the side that takes the body and the end. */
 struct side *client_send(struct client_conn *c, struct gs_slice head,
                          const struct client_request *what, struct side *reply);
+bool client_heard(struct side *request); /* some byte of the answer has come */
 bool client_reused(const struct client_conn *c);
 bool client_is_mesh(const struct client_conn *c); /* its far end is a node of ours */
 

@@ -22,6 +22,8 @@ struct proxy {
     _Atomic uint32_t cut_count; /* 0, but for tests */
     _Atomic uint64_t cuts[CUTS_MAX];
     _Atomic uint32_t mesh_connections;
+    _Atomic bool outlier_busy;
+    struct retry_floor *retry_floors; /* SERVICES_MAX; untouched pages cost nothing */
     struct worker *workers[WORKERS_MAX];
     pthread_t threads[WORKERS_MAX];
     _Atomic uint32_t running;
@@ -102,6 +104,7 @@ start_worker(struct proxy *p, uint32_t index)
 static void
 free_parts(struct proxy *p)
 {
+    gs_free(p->retry_floors);
     gs_free(p->outbound);
     gs_free(p->fds);
     gs_free(p);
@@ -140,6 +143,7 @@ proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *wh
     p->opts = *o;
     p->outbound = gs_calloc(o->caller_count, sizeof(*p->outbound));
     p->fds = gs_calloc(fd_count(p), sizeof(*p->fds));
+    p->retry_floors = gs_calloc(SERVICES_MAX, sizeof(*p->retry_floors));
     atomic_store(&p->standing, o->standing);
     e = bind_all(p, why);
     if (e != GS_E_OK) {
@@ -232,6 +236,25 @@ proxy_worker(const struct proxy *p, uint32_t index)
 {
     GS_ASSERT(index < p->opts.workers);
     return p->workers[index];
+}
+
+struct retry_floor *
+proxy_retry_floors(struct proxy *p)
+{
+    return p->retry_floors;
+}
+
+_Atomic bool *
+proxy_outlier_busy(struct proxy *p)
+{
+    return &p->outlier_busy;
+}
+
+void
+proxy_ejections_changed(struct proxy *p)
+{
+    if (p->opts.ejections)
+        gs_wake_send(p->opts.ejections);
 }
 
 bool
@@ -353,8 +376,16 @@ add_counters(struct proxy_counters *out, const struct worker_counters *c)
     out->upstream_open += read_counter(&c->upstream_open);
     out->upstream_idle += read_counter(&c->upstream_idle);
     out->exchanges_open += read_counter(&c->exchanges_open);
-    out->retries += read_counter(&c->retries);
+    for (unsigned i = 0; i < RETRY_CAUSES; i++)
+        out->retries[i] += read_counter(&c->retries[i]);
     out->retries_denied += read_counter(&c->retries_denied);
+    out->stale += read_counter(&c->stale);
+    for (unsigned i = 0; i < PROXY_EJECTION_CAUSES; i++)
+        out->ejections[i] += read_counter(&c->ejections[i]);
+    out->ejections_held += read_counter(&c->ejections_held);
+    out->trials += read_counter(&c->trials);
+    out->readmissions += read_counter(&c->readmissions);
+    out->panics += read_counter(&c->panics);
     out->queued_bytes += read_counter(&c->queued_bytes);
     out->mesh_connects += read_counter(&c->mesh_connects);
     out->mesh_accepted += read_counter(&c->mesh_accepted);
@@ -391,4 +422,11 @@ proxy_ewma_us(const struct proxy *p, uint32_t slot)
             most = us;
     }
     return most;
+}
+
+const char *
+proxy_ejection_cause_text(uint32_t cause)
+{
+    _Static_assert(PROXY_EJECTION_CAUSES == OUTLIER_FAULTS, "each fault is a cause");
+    return outlier_fault_text((enum outlier_fault)cause);
 }

@@ -1,50 +1,61 @@
-/* retry.c - the budget that keeps retries from multiplying a failure: a service earns a share of a
- * retry with each request and a few per second besides, and can save up ten seconds' worth. */
-#include "proxy/worker.h"
+/* retry.c - the retry budget of a service. */
+#include "proxy/retry.h"
 
-#define EARN_PER_REQUEST (RETRY_BUDGET_PERCENT / 100.0)
-#define SAVED_MAX (RETRY_BUDGET_FLOOR_PER_S * 10.0)
-
-static void
-refill(struct worker *w, struct service_state *s)
-{
-    uint64_t now = w->loop->now_ms;
-
-    if (s->retry_at_ms == 0)
-        s->retry_tokens += RETRY_BUDGET_FLOOR_PER_S;
-    else
-        s->retry_tokens += (double)(now - s->retry_at_ms) * RETRY_BUDGET_FLOOR_PER_S / 1000.0;
-    s->retry_at_ms = now;
-}
+#define RETRY_COST 100 /* hundredths */
+#define FADE_ALL_S 200 /* after so long nothing is left of any share */
+#define FLOOR_COST_MS (1000 / RETRY_BUDGET_FLOOR_PER_S)
+#define FLOOR_SAVED_MS (FLOOR_COST_MS * RETRY_BUDGET_FLOOR_MAX)
 
 static void
-cap(struct service_state *s)
+fade(struct retry_share *s, uint64_t now_s)
 {
-    if (s->retry_tokens > SAVED_MAX)
-        s->retry_tokens = SAVED_MAX;
+    uint64_t steps = now_s - s->faded_s;
+
+    GS_ASSERT(now_s >= s->faded_s);
+    s->faded_s = now_s;
+    if (steps >= FADE_ALL_S)
+        s->credit = 0;
+    for (; steps > 0 && s->credit > 0; steps--)
+        s->credit -= (s->credit + 9) / 10;
 }
 
 void
-retry_earn(struct worker *w, uint32_t service)
+retry_earn(struct retry_share *s, uint64_t now_ms)
 {
-    struct service_state *s = worker_service(w, service);
+    uint64_t now_s = now_ms / 1000;
 
-    s->retry_tokens += EARN_PER_REQUEST;
-    cap(s);
+    if (now_s != s->faded_s)
+        fade(s, now_s);
+    s->credit += RETRY_BUDGET_PERCENT;
+}
+
+/* As a bucket that is full when used_ms is FLOOR_SAVED_MS ago, and empty when it is now. */
+static bool
+take_of_floor(struct retry_floor *floor, uint64_t now_ms)
+{
+    uint64_t full = now_ms > FLOOR_SAVED_MS ? now_ms - FLOOR_SAVED_MS : 0;
+    uint64_t used = atomic_load_explicit(&floor->used_ms, memory_order_relaxed);
+    uint64_t next;
+
+    do {
+        next = (used > full ? used : full) + FLOOR_COST_MS;
+        if (next > now_ms)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&floor->used_ms, &used, next,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    GS_ASSERT(next > used);
+    return true;
 }
 
 bool
-retry_spend(struct worker *w, uint32_t service)
+retry_spend(struct retry_share *s, struct retry_floor *floor, uint64_t now_ms)
 {
-    struct service_state *s = worker_service(w, service);
+    uint64_t now_s = now_ms / 1000;
 
-    refill(w, s);
-    cap(s);
-    if (s->retry_tokens < 1) {
-        counter_add(&w->counters.retries_denied, 1);
-        return false;
-    }
-    s->retry_tokens -= 1;
-    counter_add(&w->counters.retries, 1);
+    if (now_s != s->faded_s)
+        fade(s, now_s);
+    if (s->credit < RETRY_COST)
+        return take_of_floor(floor, now_ms);
+    s->credit -= RETRY_COST;
     return true;
 }

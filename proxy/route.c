@@ -103,6 +103,7 @@ route_pick_backend(struct worker *w, const struct service *s, uint32_t rule)
         return NULL;
     if (r->backend_count == 1)
         return &r->backends[0];
+    GS_ASSERT(r->weight_total > 0);
     state = worker_service(w, s->id);
     if (!state->seeded) {
         for (unsigned i = 0; i < GS_COUNT(state->weyl); i++)
@@ -111,6 +112,7 @@ route_pick_backend(struct worker *w, const struct service *s, uint32_t rule)
     }
     state->weyl[rule % 4] += WEYL_STEP;
     at = (uint64_t)(((unsigned __int128)state->weyl[rule % 4] * r->weight_total) >> 64);
+    GS_ASSERT(at < r->weight_total);
     for (uint32_t i = 0; i < r->backend_count; i++) {
         if (at < r->backends[i].weight)
             return &r->backends[i];

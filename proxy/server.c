@@ -115,6 +115,7 @@ conn_close(struct server_conn *c, enum reason why, bool abort)
 static void
 conn_linger(struct server_conn *c)
 {
+    GS_ASSERT(!c->stream->closing);
     gs_fsm_move(&c->fsm, CONN_LINGER);
     request_reset(c, REASON_NONE);
     c->linger_bytes = 0;
@@ -149,6 +150,7 @@ exchange_over(struct server_conn *c)
         return;
     }
     c->request = NULL;
+    GS_ASSERT(!c->unwanted || !c->keep);
     if (!c->keep || c->draining) {
         conn_linger(c);
         return;
@@ -171,6 +173,7 @@ on_head(void *sink, struct head *h)
     struct http_handler *handler = c->opts->handler;
     struct side *r;
 
+    GS_ASSERT(!c->request); /* one at a time */
     gs_fsm_move(&c->fsm, CONN_BUSY);
     c->minor = h->minor;
     c->keep = h->keep_alive && !c->draining;
@@ -192,6 +195,8 @@ on_data(void *sink, struct gs_slice bytes)
 {
     struct server_conn *c = sink;
 
+    GS_ASSERT(!c->request_over);
+    GS_ASSERT(bytes.len > 0);
     c->input_ms = c->loop->now_ms;
     c->awaits_100 = false;
     if (c->request)
@@ -212,6 +217,7 @@ on_end(void *sink)
 {
     struct server_conn *c = sink;
 
+    GS_ASSERT(!c->request_over);
     c->request_over = true;
     if (gs_fsm_is(&c->fsm, CONN_BUSY))
         gs_loop_disarm(c->loop, &c->timer);
@@ -298,6 +304,7 @@ answer_trailers(struct side *to, struct head *t)
 {
     struct server_conn *c = conn_of(to);
 
+    GS_ASSERT(c->answer_state == ANSWER_STREAMING);
     body_writer_trailers(&c->body, c->stream, c->opts->pool, t);
 }
 
@@ -429,6 +436,7 @@ feed_rest(struct gs_defer *d)
 
     if (!gs_fsm_is(&c->fsm, CONN_IDLE))
         return;
+    GS_ASSERT(rest.len > 0);
     c->rest = (struct gs_buf){ 0 };
     conn_feed(c, gs_buf_slice(&rest));
     gs_buf_fini(&rest);
@@ -584,6 +592,8 @@ conn_new(struct gs_loop *loop, const struct http_server_options *opts, struct gs
 {
     struct server_conn *c = gs_zalloc(sizeof(*c));
 
+    GS_ASSERT(opts->handler);
+    GS_ASSERT(opts->pool);
     c->answer.ops = &answer_ops;
     c->loop = loop;
     c->opts = opts;

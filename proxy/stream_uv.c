@@ -10,8 +10,10 @@
 #include <gossamer/stream.h>
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,7 +33,8 @@ struct tcp {
     bool connecting;
     bool accepted;   /* a client's: that it left is told over unread input */
     bool refused;    /* connect(2) itself failed */
-    bool eof;        /* FIN was read */
+    bool eof;        /* the end of what comes was told */
+    bool fin;        /* and it was a FIN */
     bool broken;     /* RESET is due or told */
     bool shut_asked; /* FIN goes behind the queue */
     bool shut_done;
@@ -49,6 +52,7 @@ static void on_poll(uv_poll_t *p, int status, int events);
 static void
 poll_set(struct tcp *t, int events)
 {
+    GS_ASSERT(t->fd >= 0);
     if (t->armed == events)
         return;
     t->armed = (uint8_t)events;
@@ -124,6 +128,7 @@ tcp_flush(struct stream *s)
             write_failed(t);
             return;
         }
+        GS_ASSERT(n < 0 || (size_t)n <= s->queue.bytes);
         if (n > 0) {
             s->sent += (uint64_t)n;
             gs_blocks_consume(&s->queue, &s->loop->blocks, (size_t)n);
@@ -151,6 +156,7 @@ write_now(struct tcp *t, const struct iovec *iov, int count, size_t total)
     ssize_t sent;
     size_t skip;
 
+    GS_ASSERT(n + count <= (int)GS_COUNT(all));
     for (int i = 0; i < count; i++)
         all[n + i] = iov[i];
     m.msg_iovlen = (size_t)(n + count);
@@ -167,6 +173,7 @@ write_now(struct tcp *t, const struct iovec *iov, int count, size_t total)
     skip = (size_t)sent;
     gs_blocks_consume(&s->queue, &s->loop->blocks, skip < before ? skip : before);
     skip -= skip < before ? skip : before;
+    GS_ASSERT(skip <= total);
     if (skip == total && s->queue.bytes == 0)
         return;
     for (int i = 0; i < count; i++) {
@@ -232,6 +239,8 @@ on_poll_closed(uv_handle_t *h)
     struct tcp *t = h->data;
     struct stream *s = &t->base;
 
+    GS_ASSERT(t->fd < 0);
+    GS_ASSERT(!gs_list_linked(&s->dirty));
     gs_defer_cancel(&t->failed);
     gs_blocks_clear(&s->queue, &s->loop->blocks);
     s->sink_ops->closed(s->sink); /* last touch: the owner may free itself, not the stream */
@@ -243,6 +252,8 @@ tcp_close(struct stream *s)
 {
     struct tcp *t = tcp_of(s);
 
+    GS_ASSERT(s->closing);
+    GS_ASSERT(t->fd >= 0);
     uv_poll_stop(&t->poll);
     uv_close((uv_handle_t *)&t->poll, on_poll_closed);
     close(t->fd);
@@ -271,6 +282,21 @@ tcp_stale(struct stream *s)
     return n >= 0 || errno != EAGAIN;
 }
 
+/* The peer's FIN acknowledges what its kernel had taken until it was sent. What is not acknowledged
+ * then came to a connection that nobody reads any more. A reset proves nothing: what it carries is
+ * not looked at, and an acknowledgement may have been owed. */
+static bool
+tcp_unread(const struct stream *s, uint64_t since)
+{
+    const struct tcp *t = GS_CONTAINER((struct stream *)(uintptr_t)s, struct tcp, base);
+    int unacknowledged = 0;
+
+    GS_ASSERT(s->sent > since);
+    if (!t->fin || ioctl(t->fd, SIOCOUTQ, &unacknowledged) != 0 || unacknowledged < 0)
+        return false;
+    return (uint64_t)unacknowledged >= s->sent - since;
+}
+
 static const struct stream_ops tcp_ops = {
     .write = tcp_write,
     .flush = tcp_flush,
@@ -279,6 +305,7 @@ static const struct stream_ops tcp_ops = {
     .close = tcp_close,
     .abort = tcp_abort,
     .stale = tcp_stale,
+    .unread = tcp_unread,
 };
 
 static void
@@ -287,6 +314,7 @@ on_connected(struct tcp *t)
     int err = 0;
     socklen_t len = sizeof(err);
 
+    GS_ASSERT(t->connecting);
     getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &err, &len);
     if (err != 0) {
         t->broken = true;
@@ -305,12 +333,21 @@ on_connected(struct tcp *t)
 static void
 input_ended(struct tcp *t, enum stream_end how)
 {
+    GS_ASSERT(!t->eof); /* told once */
+    GS_ASSERT(!t->connecting);
     t->eof = true;
     t->broken = t->broken || how != STREAM_EOF;
     poll_remove(t, UV_READABLE | UV_DISCONNECT);
     if (t->broken)
         poll_set(t, 0);
     t->base.sink_ops->ended(t->base.sink, how);
+}
+
+static void
+fin_came(struct tcp *t)
+{
+    t->fin = true;
+    input_ended(t, t->broken ? STREAM_RESET : STREAM_EOF);
 }
 
 /* Readable without room. An end needs none and is told at once: it is how a client that leaves
@@ -328,7 +365,7 @@ pause_reading(struct tcp *t)
     else if (n > 0)
         poll_remove(t, UV_READABLE);
     else if (n == 0)
-        input_ended(t, t->broken ? STREAM_RESET : STREAM_EOF);
+        fin_came(t);
     else if (errno != EAGAIN && errno != EINTR)
         input_ended(t, STREAM_RESET);
 }
@@ -350,12 +387,16 @@ on_readable(struct tcp *t)
         n = recv(t->fd, s->loop->scratch, room, 0);
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
+        GS_ASSERT((size_t)n <= room);
         s->sink_ops->data(s->sink, gs_slice(s->loop->scratch, (size_t)n));
         return;
     }
     if (n < 0 && errno == EAGAIN)
         return;
-    input_ended(t, n == 0 && !t->broken ? STREAM_EOF : STREAM_RESET);
+    if (n == 0)
+        fin_came(t);
+    else
+        input_ended(t, STREAM_RESET);
 }
 
 static void

@@ -30,16 +30,19 @@ worker_endpoint(struct worker *w, const struct endpoint *e)
 {
     struct endpoint_state *at = atomic_load_explicit(&w->endpoints[e->slot], memory_order_relaxed);
 
+    GS_ASSERT(e->generation % 2 == 1); /* of a slot in use */
     if (at && at->generation == e->generation)
         return at;
     if (!at) {
         at = gs_zalloc(sizeof(*at));
         pool_queue_init(&at->queue, at, 0);
+        gs_list_init(&at->unanswered);
         atomic_store_explicit(&w->endpoints[e->slot], at, memory_order_release);
     }
     check_unused(&at->queue);
     GS_LIST_EACH(n, &at->queue.more)
         check_unused(GS_LIST_ENTRY(n, struct pool_queue, more));
+    GS_ASSERT(gs_list_empty(&at->unanswered));
     at->generation = e->generation;
     at->slot = e->slot;
     at->addr = e->addr;
@@ -57,6 +60,7 @@ worker_endpoint(struct worker *w, const struct endpoint *e)
     at->ewma_ns = 0;
     at->ewma_at_ns = 0;
     at->failed_ns = 0;
+    at->tried_early_ms = 0;
     return at;
 }
 
@@ -129,6 +133,8 @@ worker_stop(struct worker *w)
 {
     if (w->stopped)
         return;
+    GS_ASSERT(w->draining);
+    GS_ASSERT(gs_list_empty(&w->conns));
     w->stopped = true;
     gs_loop_disarm(w->loop, &w->drain_timer);
     gs_loop_disarm(w->loop, &w->sample_timer);
@@ -223,6 +229,7 @@ drain_start(struct worker *w)
 
     if (w->draining)
         return;
+    GS_ASSERT(!w->stopped);
     w->draining = true;
     close_doors(w);
     if (w->index == 0)
@@ -278,6 +285,19 @@ adopt(struct worker *w)
     }
 }
 
+/* The former root is kept from being freed while the two are compared. */
+static void
+adopt_newer(struct worker *w)
+{
+    struct snapshot *former = w->root;
+
+    snapshot_pin(former, w->index);
+    adopt(w);
+    if (w->root != former)
+        attempt_on_snapshot(w, former);
+    snapshot_unpin(former, w->index);
+}
+
 static void
 on_wake(void *arg)
 {
@@ -285,7 +305,7 @@ on_wake(void *arg)
 
     if (w->stopped)
         return;
-    adopt(w);
+    adopt_newer(w);
     mesh_in_take(w->mesh_in);
     if (proxy_has_cuts(w->proxy)) {
         mesh_out_cut(w->mesh_out);
@@ -374,6 +394,8 @@ worker_new(struct proxy *p, const struct proxy_options *o, uint32_t index,
     w->pool = pool_new(w);
     w->mesh_out = mesh_out_new(w);
     w->mesh_in = mesh_in_new(w);
+    w->retry_floors = proxy_retry_floors(p);
+    w->outlier_busy = proxy_outlier_busy(p);
     w->endpoints = gs_calloc(SLOTS_MAX, sizeof(*w->endpoints));
     w->services = gs_calloc(SERVICES_MAX, sizeof(struct service_state *));
     pthread_mutex_init(&w->wake_lock, NULL);
@@ -403,6 +425,7 @@ worker_free(struct worker *w)
     if (!w)
         return;
     GS_ASSERT(w->stopped);
+    GS_ASSERT(atomic_load(&w->counters.exchanges_open) == 0);
     if (!w->opts->shared)
         gs_loop_free(w->loop);
     pool_free(w->pool);

@@ -8,6 +8,9 @@
 #include <gossamer/listener.h>
 #include <gossamer/proxy.h>
 
+#include "proxy/outlier.h"
+#include "proxy/retry.h"
+
 struct exchange;
 struct mesh_calls;
 struct mesh_in;
@@ -36,8 +39,10 @@ struct endpoint_state {
     uint64_t ewma_at_ns;
     double failed_ns; /* what it costs for having failed; 0 again with an answer */
     uint64_t failed_at_ns;
-    _Atomic uint64_t ewma_us; /* the same, for readers */
-    bool remote;              /* reached through its node */
+    _Atomic uint64_t ewma_us;  /* the same, for readers */
+    struct gs_list unanswered; /* attempt.link: what was asked there and has no answer yet */
+    uint64_t tried_early_ms;   /* see ejected.c */
+    bool remote;               /* reached through its node */
     struct gs_id owner;
     struct gs_addr mesh;
     char *service;           /* "NS/NAME:PORT"; remote ones only */
@@ -48,15 +53,15 @@ struct endpoint_state {
 struct service_state {
     uint64_t weyl[4]; /* by rule number mod 4: the fraction that picks a backend */
     bool seeded;
-    double retry_tokens; /* see retry.c */
-    uint64_t retry_at_ms;
+    struct retry_share retry;
 };
 
 struct worker_counters { /* written by the worker, relaxed */
     _Atomic uint64_t connections_total, connections_open, connections_refused;
     _Atomic uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
     _Atomic uint64_t refused[REASON_COUNT];
-    _Atomic uint64_t exchanges_open, retries, retries_denied;
+    _Atomic uint64_t exchanges_open, retries[RETRY_CAUSES], retries_denied, stale;
+    _Atomic uint64_t ejections[OUTLIER_FAULTS], ejections_held, trials, readmissions, panics;
     _Atomic uint64_t queued_bytes, loop_lag_us;
     _Atomic uint64_t mesh_connects, mesh_accepted, mesh_refused, mesh_open, mesh_streams;
     _Atomic uint64_t mesh_misdirected, mesh_closed_standing;
@@ -91,6 +96,8 @@ struct worker {
     struct service_state **services;             /* SERVICES_MAX, made on first use */
     struct exchange *free_exchanges;
     uint32_t free_exchange_count;
+    struct retry_floor *retry_floors;  /* the node's, by service id */
+    _Atomic bool *outlier_busy;        /* likewise */
     struct gs_listener *mesh_listener; /* of one worker; NULL for the others */
     struct gs_wake *wake;
     struct gs_timer drain_timer;
@@ -129,6 +136,11 @@ void worker_free(struct worker *w);
 struct endpoint_state *worker_endpoint(struct worker *w, const struct endpoint *e);
 struct service_state *worker_service(struct worker *w, uint32_t id);
 void worker_conn_closed(struct worker *w); /* draining may be over */
+static inline struct outlier_pool
+worker_outliers(const struct worker *w, const struct subset *s)
+{
+    return (struct outlier_pool){ w->root->slots, s, w->outlier_busy, w->loop->now_ms };
+}
 
 /* proxy.c */
 void proxy_worker_stopped(struct proxy *p);
@@ -137,6 +149,9 @@ enum proxy_standing proxy_standing_now(const struct proxy *p);
 struct worker *proxy_worker(const struct proxy *p, uint32_t index);
 bool proxy_has_cuts(const struct proxy *p);
 bool proxy_is_cut(const struct proxy *p, const struct gs_id *node); /* proxy_set_cuts() */
+struct retry_floor *proxy_retry_floors(struct proxy *p);            /* SERVICES_MAX */
+_Atomic bool *proxy_outlier_busy(struct proxy *p);
+void proxy_ejections_changed(struct proxy *p); /* the control thread shall look */
 
 /* outbound.c: from our applications; http_handler.begin */
 struct side *outbound_begin(struct http_handler *handler, struct side *answer, struct head *h);
@@ -165,18 +180,40 @@ const struct route_backend *route_pick_backend(struct worker *w, const struct se
                                                uint32_t rule);
 
 /* balance.c */
-/* An endpoint of the subset that is none of `tried` if possible; NULL if there is none at all. */
-const struct endpoint *balance_pick(struct worker *w, const struct subset *s, const uint32_t *tried,
-                                    uint32_t tried_count);
+struct tried { /* by slot */
+    uint32_t slots[ATTEMPTS_MAX];
+    uint32_t count;
+};
+static inline bool
+tried_has(const struct tried *t, const struct endpoint *e)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->slots[i] == e->slot)
+            return true;
+    }
+    return false;
+}
+/* An endpoint of the subset that is none of `tried` if possible, and is not out if possible; NULL
+ * if there is none at all. trial: filled when it is out, and this request tries it. */
+const struct endpoint *balance_pick(struct worker *w, const struct subset *s,
+                                    const struct tried *tried, struct outlier_trial *trial);
+/* Of two that were drawn in this order. */
+const struct endpoint *balance_better(struct worker *w, const struct subset *s,
+                                      const struct endpoint *first, const struct endpoint *other);
+void balance_panics(struct worker *w, const struct endpoint *e); /* used for want of a better one */
 void balance_failed(struct worker *w, const struct endpoint *e, uint64_t begun_ns);
 void balance_observe(struct worker *w, const struct endpoint *e, uint64_t took_ns);
 /* An answer that is no failure: while it is fresh, hearsay makes the endpoint no worse one. */
 void balance_succeeded(struct worker *w, const struct endpoint *e);
 
-/* retry.c */
-enum retry_cause { RETRY_CONNECT, RETRY_RESET, RETRY_STALE };
-void retry_earn(struct worker *w, uint32_t service);  /* once per request */
-bool retry_spend(struct worker *w, uint32_t service); /* may this service retry now? */
+/* ejected.c: as balance_pick, where some are out or were tried */
+const struct endpoint *ejected_pick(struct worker *w, const struct subset *s,
+                                    const struct tried *tried, struct outlier_trial *trial);
+
+/* attempt.c */
+/* The worker has left `former` for its present root: what waits at an endpoint that is unwell or
+ * lost by now goes elsewhere. */
+void attempt_on_snapshot(struct worker *w, const struct snapshot *former);
 
 /* inbound.c: the inbound stage of a request whose instance is on this node */
 struct inbound_call {

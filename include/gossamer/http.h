@@ -64,6 +64,7 @@ struct own_answer {
     const char *details; /* NULL: the reason's text says it all */
     const char *via;     /* who says so */
     const char *outcome; /* gossamer-outcome, between nodes only; else NULL */
+    bool retries_used;   /* its flag goes beside the reason's */
     bool to_head;        /* of a HEAD: no body */
 };
 /* Make an answer of our own on this side: head, a short text body, end (answer.c). */

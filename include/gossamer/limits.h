@@ -37,11 +37,18 @@
 /* ---- exchanges ---- */
 #define REPLAY_BYTES_MAX (64 * 1024) /* of a request body that may be sent again */
 #define ATTEMPTS_MAX 3               /* the first and two more */
-#define RETRY_BUDGET_PERCENT 20      /* of the requests of a service */
-#define RETRY_BUDGET_FLOOR_PER_S 10  /* so that a quiet service can retry at all */
-#define EXCHANGE_ARENA_BYTES 2048    /* first piece, inside the exchange itself */
-#define EXCHANGES_KEPT_MAX 256       /* free exchanges a worker keeps */
-#define CONNECTIONS_MAX 16384        /* of clients, per worker; the one over it is closed */
+#define RETRY_BUDGET_PERCENT 20      /* of the requests of a service in the last 10 s, about */
+#define RETRY_BUDGET_FLOOR_PER_S 10  /* of the node: so that a quiet service can retry at all */
+#define RETRY_BUDGET_FLOOR_MAX 100   /* saved up by a service that needed none */
+#define OUTLIER_ERRORS 5             /* in a row, then an endpoint is out; as Envoy */
+#define OUTLIER_INTERVAL_MS 10000    /* as Envoy */
+#define OUTLIER_BASE_MS 30000        /* as Envoy */
+#define OUTLIER_MAX_MS 300000        /* at most, however often it was out; as Envoy */
+#define OUTLIER_AGAIN_MS 1000     /* between trials in vain: of one whose node is starting, ... */
+#define OUTLIER_MAX_PERCENT 30    /* Envoy's 10 means nobody in subsets of fewer than ten */
+#define EXCHANGE_ARENA_BYTES 2048 /* first piece, inside the exchange itself */
+#define EXCHANGES_KEPT_MAX 256    /* free exchanges a worker keeps */
+#define CONNECTIONS_MAX 16384     /* of clients, per worker; the one over it is closed */
 
 /* ---- upstream pools ---- */
 #define POOL_IDLE_MAX 1024     /* kept idle connections per endpoint and worker */
@@ -173,6 +180,7 @@
 #define PACK_DEPTH_MAX 12      /* nesting of a record's value */
 #define PACK_OBJECTS_MAX 65536 /* in it: msgpack-c takes 24 bytes each */
 #define POLICY_HOSTS_MAX 64    /* of one VirtualService */
+#define POLICY_PORTS_MAX 64    /* portLevelSettings of one policy; upstream's is 4096 */
 #define POLICY_LABELS_MAX 64   /* of one subset or object */
 #define POLICY_HEADERS_MAX 32  /* conditions of one match */
 #define POLICY_REGEX_MAX 1024  /* bytes, as upstream */

@@ -88,6 +88,8 @@ struct model_node {
     struct gs_slice name, zone;
     struct gs_addr mesh; /* where it takes mesh connections; family 0: not known, or nowhere */
     enum model_node_state state;
+    uint64_t
+        boot; /* of its present run. Another one: what we held against its endpoints was before */
 };
 
 /* Something about another node changed (copied). The endpoints of one that is down are lost: used
@@ -294,7 +296,7 @@ void model_objects_json(const struct model *m, enum policy_kind kind, struct gs_
  * any thread that may look at it. rule: index, UINT32_MAX when no rule matched (or there is
  * none). Writes one JSON object. */
 void explain_json(const struct snapshot *s, const struct service *svc, uint32_t rule,
-                  struct json_out *j);
+                  uint64_t now_ms, struct json_out *j);
 
 /* ---- persistence ---- */
 

@@ -17,7 +17,13 @@ struct mux;
 enum mux_role { MUX_CLIENT, MUX_SERVER }; /* the client opens streams */
 
 /* What became of a request that the other node answered itself. */
-enum mux_outcome { OUTCOME_NONE, OUTCOME_NOT_PROCESSED, OUTCOME_PROCESSED, OUTCOME_UNKNOWN };
+enum mux_outcome {
+    OUTCOME_NONE,
+    OUTCOME_NOT_PROCESSED,
+    OUTCOME_PROCESSED,
+    OUTCOME_STALE, /* it is not known; but a kept connection was closed instead of an answer */
+    OUTCOME_UNKNOWN,
+};
 const char *mux_outcome_text(enum mux_outcome o);         /* NULL for OUTCOME_NONE */
 enum mux_outcome mux_outcome_parse(struct gs_slice text); /* UNKNOWN for what it does not know */
 

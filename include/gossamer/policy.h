@@ -94,10 +94,40 @@ struct virtual_service {
 
 /* ---- DestinationRule ---- */
 
+struct dr_count { /* 0 is a word of its own: off */
+    bool written;
+    int32_t n;
+    struct policy_place place;
+};
+
+struct dr_outliers { /* outlierDetection */
+    struct dr_count errors_5xx, errors_gateway, errors_local;
+    bool split;                    /* splitExternalLocalOriginErrors */
+    uint64_t interval_ms, base_ms; /* 0: not written */
+    int32_t max_percent;           /* likewise, as upstream has it */
+    int32_t min_health_percent;
+    struct policy_place max_place, min_place, place;
+};
+
+struct dr_port { /* an item of portLevelSettings */
+    uint16_t port;
+    struct dr_outliers *outliers; /* NULL: the defaults; nothing is inherited */
+    bool bare;                    /* it says nothing of its port */
+    struct policy_place place;
+};
+
+struct dr_traffic {               /* trafficPolicy */
+    struct dr_outliers *outliers; /* NULL: not written */
+    struct dr_port *ports;
+    size_t port_count;
+    struct policy_place place;
+};
+
 struct dr_subset {
     struct policy_text name;
     struct policy_pair *labels; /* none: every endpoint */
     size_t label_count;
+    struct dr_traffic *traffic; /* NULL: not written */
     struct policy_place place;
 };
 
@@ -105,6 +135,7 @@ struct destination_rule {
     struct policy_text host; /* as written */
     struct dr_subset *subsets;
     size_t subset_count;
+    struct dr_traffic *traffic; /* NULL: not written */
 };
 
 /* ---- Note ---- */

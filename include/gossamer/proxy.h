@@ -31,9 +31,10 @@ struct proxy_options {
      * (mux.h). One per worker, which asks there what other nodes ask this one; and one more, where
      * it is asked what other nodes are to be asked (`:authority ID+ADDRESS`). NULL: none. */
     const int *doors;
-    uint32_t workers;         /* 1..WORKERS_MAX */
-    struct gs_loop *shared;   /* run on this loop, no threads (--threads 1); else NULL */
-    struct snapshot_hub *hub; /* timeouts are in its roots */
+    uint32_t workers;          /* 1..WORKERS_MAX */
+    struct gs_loop *shared;    /* run on this loop, no threads (--threads 1); else NULL */
+    struct snapshot_hub *hub;  /* timeouts are in its roots */
+    struct gs_wake *ejections; /* sent when an endpoint was ejected or readmitted; or NULL */
     const char *node;
     struct gs_id id; /* of the node, told to others with each connection */
     uint64_t seed;
@@ -65,11 +66,16 @@ void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* 
 /* The cell is another service's from now on: no root lists it, and nobody is active in it. */
 void proxy_stat_clear(struct proxy *p, uint32_t cell);
 
+#define PROXY_EJECTION_CAUSES 3
+const char *proxy_ejection_cause_text(uint32_t cause);
+
 struct proxy_counters { /* process-wide sums */
     uint64_t connections_total, connections_open, connections_refused;
     uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
     uint64_t refused[REASON_COUNT]; /* requests that never became one, and junk, by reason */
-    uint64_t exchanges_open, retries, retries_denied;
+    uint64_t exchanges_open, retries[RETRY_CAUSES], retries_denied, stale;
+    uint64_t ejections[PROXY_EJECTION_CAUSES]; /* by what was found last */
+    uint64_t ejections_held, trials, readmissions, panics;
     uint64_t mesh_connects, mesh_accepted, mesh_refused, mesh_open, mesh_streams;
     uint64_t mesh_misdirected, mesh_closed_standing;
     uint64_t bytes_in, bytes_out;

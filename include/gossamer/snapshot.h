@@ -27,13 +27,30 @@ struct slot {                    /* one cache line; relaxed atomics, any worker 
     _Atomic uint32_t active;     /* exchanges on it now, node-wide */
     _Atomic uint32_t pending;    /* waiting for a connection */
     _Atomic uint32_t pooled;     /* connections held by pools */
-    _Atomic uint32_t failures;   /* consecutive */
-    _Atomic uint32_t panics;     /* times it was used although unhealthy */
-    _Atomic uint64_t ejected_until_ms;
+    _Atomic uint64_t faults;     /* in a row, by kind (proxy/outlier.c); 0: the last went well */
+    _Atomic uint64_t ejection;   /* 0: it is used; else see below */
+    _Atomic uint64_t readmitted_ms;
     _Atomic uint64_t succeeded_ms; /* last answer that was no failure; 0: none yet */
+    _Atomic uint32_t panics;       /* times it was used for want of a better one */
+    _Atomic uint32_t ejections;    /* in a row; one is forgiven for each interval of good service */
     uint32_t roots;                /* control thread: live blobs that list it */
     uint8_t listed;                /* control thread: has an owner key */
 } __attribute__((aligned(64)));
+_Static_assert(sizeof(struct slot) == 64, "a slot is one cache line");
+
+/* slot.ejection: until when it is out, in ms, x 4, and why: its own faults; or a request tries it
+ * out now, and nobody else does so meanwhile. */
+enum { EJECTION_OUT = 1, EJECTION_TRIED = 2 };
+static inline uint64_t
+ejection_until_ms(uint64_t ejection)
+{
+    return ejection >> 2;
+}
+static inline uint64_t
+ejection_word(uint64_t until_ms, unsigned state)
+{
+    return until_ms << 2 | state;
+}
 
 struct slots;
 struct stat_names;
@@ -47,6 +64,8 @@ void slots_unref(struct slots *s, uint32_t slot); /* that blob is gone */
 void slots_reap(struct slots *s); /* give back those with no blob, no active, no pooled */
 size_t slots_used(const struct slots *s);
 struct slot *slots_at(const struct slots *s, uint32_t slot);
+/* If it is out, its time is over: the next request tries it. */
+void slots_let_try(const struct slots *s, uint32_t slot, uint64_t now_ms);
 
 /* ---- blobs ---- */
 
@@ -77,6 +96,17 @@ struct endpoint {
     uint32_t label_count;
 };
 
+/* When an endpoint that fails is left out for a while (DestinationRule outlierDetection). */
+struct outlier_policy {
+    uint32_t errors_5xx, errors_gateway, errors_local; /* in a row; 0: these eject nobody */
+    bool split;                  /* connects, resets and timeouts are errors_local's alone */
+    uint64_t interval_ms;        /* of good service, that makes one ejection less */
+    uint64_t base_ms;            /* how long, times the ejections in a row */
+    uint32_t max_percent;        /* of a subset are out at once, or one; never all */
+    uint32_t min_health_percent; /* with fewer left than that, nobody is out; 0: whatever is left */
+};
+extern const struct outlier_policy outlier_policy_default; /* where there is none */
+
 #define SUBSET_ALL 0 /* subsets[0] holds every endpoint and has an empty name */
 
 struct subset {
@@ -88,7 +118,8 @@ struct subset {
     bool panic;                           /* no healthy one: these are unhealthy but alive */
     const struct endpoint *const *others; /* the rest, which no request is sent to; for people */
     uint32_t other_count;
-    uint32_t stat_out, stat_in; /* cells */
+    const struct outlier_policy *outliers; /* NULL: outlier_policy_default */
+    uint32_t stat_out, stat_in;            /* cells */
 };
 
 enum match_kind { MATCH_ANY, MATCH_EXACT, MATCH_PREFIX, MATCH_REGEX, MATCH_PRESENT };

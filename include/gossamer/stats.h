@@ -10,12 +10,24 @@
 
 enum stat_direction { STAT_OUTBOUND, STAT_INBOUND };
 
+/* Why a request was sent again, to another endpoint. */
+enum retry_cause {
+    RETRY_CONNECT,   /* no connection could be had */
+    RETRY_REFUSED,   /* its node has not passed it on, and says so */
+    RETRY_RESET,     /* the connection ended before the answer began */
+    RETRY_TIMEOUT,   /* no answer began in time */
+    RETRY_UNHEALTHY, /* its owner has called it unhealthy meanwhile, or is gone */
+    RETRY_CAUSES
+};
+const char *retry_cause_text(enum retry_cause c);
+
 #define STAT_CODES 24 /* different status codes kept apart; further ones count as class x00 */
 
 struct stat_cell { /* written by one worker with relaxed stores */
     _Atomic uint64_t requests;
     _Atomic uint64_t failed; /* 5xx, or no whole answer */
-    _Atomic uint64_t retries;
+    _Atomic uint64_t retries[RETRY_CAUSES];
+    _Atomic uint64_t retries_denied; /* by the budget */
     _Atomic uint32_t active;
     struct {
         _Atomic uint32_t status;
@@ -78,7 +90,8 @@ stat_active(struct stat_cell *c, int by)
 }
 
 struct stat_sum {
-    uint64_t requests, failed, retries, active;
+    uint64_t requests, failed, active;
+    uint64_t retries[RETRY_CAUSES], retries_denied;
     struct {
         uint32_t status;
         uint64_t count;
@@ -88,3 +101,4 @@ struct stat_sum {
 };
 
 void stat_sum_add(struct stat_sum *s, const struct stat_cell *c);
+uint64_t stat_sum_retries(const struct stat_sum *s); /* of all causes */

@@ -40,6 +40,7 @@ struct stream_ops {
     void (*close)(struct stream *s);    /* FIN; queued output is lost */
     void (*abort)(struct stream *s);    /* RST, so that the peer cannot take it for an end */
     bool (*stale)(struct stream *s);
+    bool (*unread)(const struct stream *s, uint64_t since); /* NULL: nobody can tell */
 };
 
 struct stream {
@@ -63,6 +64,9 @@ void stream_abort(struct stream *s);
 /* True when the idle peer has sent an end, bytes or an error that no event has told yet, or when
  * nothing new should be sent there: not to be used again. */
 bool stream_stale(struct stream *s);
+/* After its end: is it certain that the peer has got nothing of what was written behind the first
+ * `since` bytes? */
+bool stream_was_unread(const struct stream *s, uint64_t since);
 /* Who gets the events from now on. */
 static inline void
 stream_attach(struct stream *s, const struct stream_sink_ops *ops, void *sink)

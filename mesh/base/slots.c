@@ -117,10 +117,12 @@ slot_release(struct slots *s, uint32_t n)
     s->keys[n].key = GS_SLICE_NONE;
     c->listed = 0;
     atomic_fetch_add_explicit(&c->generation, 1, memory_order_relaxed);
-    atomic_store_explicit(&c->failures, 0, memory_order_relaxed);
-    atomic_store_explicit(&c->panics, 0, memory_order_relaxed);
-    atomic_store_explicit(&c->ejected_until_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->faults, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->ejection, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->readmitted_ms, 0, memory_order_relaxed);
     atomic_store_explicit(&c->succeeded_ms, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->panics, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->ejections, 0, memory_order_relaxed);
     s->keys[n].next_free = s->free_first;
     s->free_first = n + 1;
     GS_ASSERT(s->used > 0);
@@ -140,6 +142,18 @@ slots_reap(struct slots *s)
             atomic_load_explicit(&c->pooled, memory_order_acquire) == 0)
             slot_release(s, n);
     }
+}
+
+void
+slots_let_try(const struct slots *s, uint32_t slot, uint64_t now_ms)
+{
+    struct slot *c = slots_at(s, slot);
+    uint64_t was = atomic_load_explicit(&c->ejection, memory_order_relaxed);
+
+    if ((was & EJECTION_OUT) && ejection_until_ms(was) > now_ms) /* else it is tried, or may be */
+        (void)atomic_compare_exchange_strong_explicit(&c->ejection, &was,
+                                                      ejection_word(now_ms, EJECTION_OUT),
+                                                      memory_order_relaxed, memory_order_relaxed);
 }
 
 size_t

@@ -43,6 +43,11 @@ struct snapshot_hub {
     } __attribute__((aligned(64))) adopted[WORKERS_MAX];
 };
 
+const struct outlier_policy outlier_policy_default = { .errors_5xx = OUTLIER_ERRORS,
+                                                       .interval_ms = OUTLIER_INTERVAL_MS,
+                                                       .base_ms = OUTLIER_BASE_MS,
+                                                       .max_percent = OUTLIER_MAX_PERCENT };
+
 uint32_t
 service_subset(const struct service *s, struct gs_slice name)
 {

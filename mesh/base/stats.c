@@ -264,9 +264,10 @@ stat_cell_answer(struct stat_cell *c, unsigned status, enum reason r, uint64_t l
 {
     GS_ASSERT(r < REASON_COUNT);
     stat_add(&c->requests, 1);
-    /* A client that leaves is no failure of the service; an answer cut short is one. */
+    /* A client that leaves is no failure of the service, nor one that asks elsewhere; an answer cut
+     * short is one. */
     if (status >= 500 || r == REASON_UPSTREAM_CUT || r == REASON_RESPONSE_TIMEOUT ||
-        (status == 0 && r != REASON_CLIENT_LEFT))
+        (status == 0 && r != REASON_CLIENT_LEFT && r != REASON_MOVED))
         stat_add(&c->failed, 1);
     if (status > 0)
         count_code(c, status);
@@ -293,7 +294,9 @@ stat_sum_add(struct stat_sum *s, const struct stat_cell *c)
 {
     s->requests += atomic_load_explicit(&c->requests, memory_order_relaxed);
     s->failed += atomic_load_explicit(&c->failed, memory_order_relaxed);
-    s->retries += atomic_load_explicit(&c->retries, memory_order_relaxed);
+    for (unsigned i = 0; i < RETRY_CAUSES; i++)
+        s->retries[i] += atomic_load_explicit(&c->retries[i], memory_order_relaxed);
+    s->retries_denied += atomic_load_explicit(&c->retries_denied, memory_order_relaxed);
     s->active += atomic_load_explicit(&c->active, memory_order_relaxed);
     for (unsigned i = 0; i < STAT_CODES; i++) {
         uint32_t status = atomic_load_explicit(&c->codes[i].status, memory_order_relaxed);
@@ -304,4 +307,23 @@ stat_sum_add(struct stat_sum *s, const struct stat_cell *c)
     for (unsigned i = 0; i < REASON_COUNT; i++)
         s->reasons[i] += atomic_load_explicit(&c->reasons[i], memory_order_relaxed);
     gs_hist_sum_add(&s->latency, &c->latency);
+}
+
+uint64_t
+stat_sum_retries(const struct stat_sum *s)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < RETRY_CAUSES; i++)
+        n += s->retries[i];
+    return n;
+}
+
+const char *
+retry_cause_text(enum retry_cause c)
+{
+    static const char *const texts[] = { "connect", "refused", "reset", "timeout", "unhealthy" };
+
+    GS_ASSERT((size_t)c < GS_COUNT(texts));
+    return texts[c];
 }

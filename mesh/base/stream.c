@@ -67,6 +67,14 @@ stream_stale(struct stream *s)
     return s->closing || s->ops->stale(s);
 }
 
+bool
+stream_was_unread(const struct stream *s, uint64_t since)
+{
+    if (s->sent <= since) /* it has not left us */
+        return true;
+    return s->ops->unread && s->ops->unread(s, since);
+}
+
 size_t
 stream_room(const struct stream *s)
 {

@@ -71,13 +71,29 @@ plan_endpoints(struct gs_buf *b, const struct model *m, const struct catalog_ser
 }
 
 static void
+plan_outliers(struct gs_buf *b, const struct model *m, const struct catalog_service *s,
+              const struct dr_subset *subset)
+{
+    struct outlier_policy p;
+
+    plan_u64(b, resolve_outliers(m, s, subset, &p));
+    plan_u64(b, (uint64_t)p.errors_5xx << 32 | p.errors_gateway);
+    plan_u64(b, (uint64_t)p.errors_local << 32 | p.split);
+    plan_u64(b, p.interval_ms);
+    plan_u64(b, p.base_ms);
+    plan_u64(b, (uint64_t)p.max_percent << 32 | p.min_health_percent);
+}
+
+static void
 plan_subsets(struct gs_buf *b, const struct model *m, const struct catalog_service *s)
 {
     const struct dr_subset *subsets[SUBSETS_MAX];
     size_t count = resolve_subsets(m, s, subsets);
 
     plan_u64(b, count);
+    plan_outliers(b, m, s, NULL);
     for (size_t i = 0; i < count; i++) {
+        plan_outliers(b, m, s, subsets[i]);
         plan_text(b, subsets[i]->name.text);
         plan_u64(b, subsets[i]->label_count);
         for (size_t l = 0; l < subsets[i]->label_count; l++) {
@@ -192,6 +208,8 @@ slot_of(struct model *m, const struct catalog_service *s, const struct catalog_o
     GS_ASSERT(!key.failed);
     e = slots_get(m->o.slots, gs_buf_slice(&key), slot);
     gs_buf_fini(&key);
+    if (e == GS_E_OK && i->tier == TIER_HEALTHY) /* it had been withdrawn, and is back */
+        slots_let_try(m->o.slots, *slot, m->now_ms);
     return e;
 }
 
@@ -380,6 +398,19 @@ stat_cell(struct model *m, const struct catalog_service *s, struct gs_slice subs
     return stat_names_get(m->o.stat_names, &label);
 }
 
+static const struct outlier_policy *
+build_outliers(const struct model *m, const struct catalog_service *s, const struct dr_subset *from,
+               struct service_blob *b)
+{
+    struct outlier_policy policy, *out;
+
+    if (!resolve_outliers(m, s, from, &policy))
+        return NULL;
+    out = gs_arena_alloc(&b->arena, sizeof(*out));
+    *out = policy;
+    return out;
+}
+
 static void
 build_subset(struct model *m, const struct catalog_service *s, const struct dr_subset *from,
              struct service_blob *b, struct subset *out)
@@ -393,6 +424,7 @@ build_subset(struct model *m, const struct catalog_service *s, const struct dr_s
     *out = (struct subset){ .name = from ? gs_arena_copy(&b->arena, from->name.text) : GS_SLICE(""),
                             .endpoints = list,
                             .others = list + count,
+                            .outliers = build_outliers(m, s, from, b),
                             .panic = best == TIER_UNHEALTHY };
     for (uint32_t i = 0; i < built->endpoint_count; i++) {
         const struct endpoint *e = &built->endpoints[i];

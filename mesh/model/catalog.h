@@ -23,6 +23,7 @@ struct catalog_owner { /* a node that has services, or might */
     struct gs_slice name, zone; /* of texts; a node nobody told us of is called by its id */
     struct gs_addr mesh;
     uint64_t revision; /* of all that blobs show of it; no two are ever the same */
+    uint64_t boot;     /* 0: not known */
     enum model_node_state state;
     uint64_t withdraw_ms; /* when its endpoints go; UINT64_MAX while nothing is decided */
     bool withdrawn;       /* that moment has come, or it has left */
@@ -43,6 +44,7 @@ struct catalog_instance {
     enum endpoint_tier tier; /* what it is used as, once settled */
     bool shown;              /* likewise: is it in the blob? */
     bool held;               /* traffic spoke against a worse tier */
+    bool vouched;            /* its owner has just said that it is well */
     bool checked;            /* own ones: a check has ended, one way or the other */
     bool passed;             /* own ones: well, so it may be published */
     bool leaving;            /* own ones: draining, whatever its checks say */
@@ -289,6 +291,7 @@ struct model {
     struct catalog catalog;
     struct objects objects;
     uint64_t seq;
+    uint64_t now_ms; /* of the flush that is under way */
 };
 
 /* ---- what routing is made of (resolve.c) ---- */
@@ -298,6 +301,11 @@ const struct object *resolve_policy(const struct model *m, const struct catalog_
 /* The subsets of a service as this node sees them; `out` has room for SUBSETS_MAX. */
 size_t resolve_subsets(const struct model *m, const struct catalog_service *s,
                        const struct dr_subset *out[SUBSETS_MAX]);
+
+/* When endpoints of a subset are ejected (subset NULL: of the service). False: nobody has written
+ * anything about it. */
+bool resolve_outliers(const struct model *m, const struct catalog_service *s,
+                      const struct dr_subset *subset, struct outlier_policy *out);
 
 /* Are there active objects under a name of it? If not, no other service matters to its blob. */
 bool resolve_is_ruled(const struct model *m, const struct catalog_service *s);

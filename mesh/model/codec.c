@@ -187,18 +187,72 @@ put_vs(msgpack_packer *p, const struct virtual_service *vs)
 }
 
 static void
+put_outliers(msgpack_packer *p, unsigned field, const struct dr_outliers *o)
+{
+    struct row {
+        unsigned field;
+        bool there;
+        uint64_t value;
+    };
+    size_t count = 0;
+
+    if (!o)
+        return;
+    const struct row rows[] = {
+        { CODEC_OUTLIERS_ERRORS_5XX, o->errors_5xx.written, (uint32_t)o->errors_5xx.n },
+        { CODEC_OUTLIERS_ERRORS_GATEWAY, o->errors_gateway.written, (uint32_t)o->errors_gateway.n },
+        { CODEC_OUTLIERS_ERRORS_LOCAL, o->errors_local.written, (uint32_t)o->errors_local.n },
+        { CODEC_OUTLIERS_SPLIT, o->split, 1 },
+        { CODEC_OUTLIERS_INTERVAL_MS, o->interval_ms > 0, o->interval_ms },
+        { CODEC_OUTLIERS_BASE_MS, o->base_ms > 0, o->base_ms },
+        { CODEC_OUTLIERS_MAX_PERCENT, o->max_percent > 0, (uint32_t)o->max_percent },
+        { CODEC_OUTLIERS_MIN_HEALTH_PERCENT, o->min_health_percent > 0,
+          (uint32_t)o->min_health_percent },
+    };
+
+    for (size_t i = 0; i < GS_COUNT(rows); i++)
+        count += rows[i].there;
+    (void)msgpack_pack_uint64(p, field);
+    (void)msgpack_pack_map(p, count);
+    for (size_t i = 0; i < GS_COUNT(rows); i++) {
+        if (rows[i].there)
+            put_uint_field(p, rows[i].field, rows[i].value);
+    }
+}
+
+static void
+put_traffic(msgpack_packer *p, unsigned field, const struct dr_traffic *t)
+{
+    if (!t)
+        return;
+    (void)msgpack_pack_uint64(p, field);
+    (void)msgpack_pack_map(p, (size_t)(t->outliers != NULL) + (t->port_count > 0));
+    put_outliers(p, CODEC_TRAFFIC_OUTLIERS, t->outliers);
+    if (!put_list(p, CODEC_TRAFFIC_PORTS, t->port_count))
+        return;
+    for (size_t i = 0; i < t->port_count; i++) {
+        (void)msgpack_pack_map(p, (size_t)1 + (t->ports[i].outliers != NULL));
+        put_uint_field(p, CODEC_PORT_PORT, t->ports[i].port);
+        put_outliers(p, CODEC_PORT_OUTLIERS, t->ports[i].outliers);
+    }
+}
+
+static void
 put_dr(msgpack_packer *p, const struct destination_rule *dr)
 {
     put_text_field(p, CODEC_DESTINATION_RULE_HOST, dr->host.text);
-    if (!put_list(p, CODEC_DESTINATION_RULE_SUBSETS, dr->subset_count))
-        return;
-    for (size_t i = 0; i < dr->subset_count; i++) {
-        const struct dr_subset *s = &dr->subsets[i];
+    if (put_list(p, CODEC_DESTINATION_RULE_SUBSETS, dr->subset_count)) {
+        for (size_t i = 0; i < dr->subset_count; i++) {
+            const struct dr_subset *s = &dr->subsets[i];
 
-        (void)msgpack_pack_map(p, (size_t)(s->name.text.len > 0) + (s->label_count > 0));
-        put_text_field(p, CODEC_SUBSET_NAME, s->name.text);
-        put_pairs(p, CODEC_SUBSET_LABELS, s->labels, s->label_count);
+            (void)msgpack_pack_map(p, (size_t)(s->name.text.len > 0) + (s->label_count > 0) +
+                                          (s->traffic != NULL));
+            put_text_field(p, CODEC_SUBSET_NAME, s->name.text);
+            put_pairs(p, CODEC_SUBSET_LABELS, s->labels, s->label_count);
+            put_traffic(p, CODEC_SUBSET_TRAFFIC, s->traffic);
+        }
     }
+    put_traffic(p, CODEC_DESTINATION_RULE_TRAFFIC, dr->traffic);
 }
 
 static size_t
@@ -235,7 +289,8 @@ fields_of(const struct policy_object *o)
     case POLICY_VIRTUAL_SERVICE:
         return common + (o->vs.host_count > 0) + (o->vs.gateway_count > 0) + (o->vs.rule_count > 0);
     case POLICY_DESTINATION_RULE:
-        return common + (o->dr.host.text.len > 0) + (o->dr.subset_count > 0);
+        return common + (o->dr.host.text.len > 0) + (o->dr.subset_count > 0) +
+               (o->dr.traffic != NULL);
     case POLICY_NOTE:
         return common + (o->note.text.text.len > 0);
     case POLICY_MAINTENANCE:
@@ -471,6 +526,56 @@ get_vs(struct decoder *d, const msgpack_object *map, struct virtual_service *out
     }
 }
 
+static struct dr_count
+get_count(struct decoder *d, const msgpack_object *map, unsigned number)
+{
+    return (struct dr_count){ .written = field(map, number) != NULL,
+                              .n = (int32_t)get_uint_field(d, map, number, INT32_MAX) };
+}
+
+static struct dr_outliers *
+get_outliers(struct decoder *d, const msgpack_object *above, unsigned number)
+{
+    const msgpack_object *map = field(above, number);
+    struct dr_outliers *o;
+
+    if (!map || !is_map(d, map))
+        return NULL;
+    o = gs_arena_zalloc(d->arena, sizeof(*o));
+    o->errors_5xx = get_count(d, map, CODEC_OUTLIERS_ERRORS_5XX);
+    o->errors_gateway = get_count(d, map, CODEC_OUTLIERS_ERRORS_GATEWAY);
+    o->errors_local = get_count(d, map, CODEC_OUTLIERS_ERRORS_LOCAL);
+    o->split = get_uint_field(d, map, CODEC_OUTLIERS_SPLIT, 1) > 0;
+    o->interval_ms = get_uint_field(d, map, CODEC_OUTLIERS_INTERVAL_MS, INT64_MAX / 1000000);
+    o->base_ms = get_uint_field(d, map, CODEC_OUTLIERS_BASE_MS, INT64_MAX / 1000000);
+    o->max_percent = (int32_t)get_uint_field(d, map, CODEC_OUTLIERS_MAX_PERCENT, 100);
+    o->min_health_percent = (int32_t)get_uint_field(d, map, CODEC_OUTLIERS_MIN_HEALTH_PERCENT, 100);
+    return o;
+}
+
+static struct dr_traffic *
+get_traffic(struct decoder *d, const msgpack_object *above, unsigned number)
+{
+    const msgpack_object *map = field(above, number);
+    const msgpack_object *list;
+    struct dr_traffic *t;
+    void *items;
+
+    if (!map || !is_map(d, map))
+        return NULL;
+    t = gs_arena_zalloc(d->arena, sizeof(*t));
+    t->outliers = get_outliers(d, map, CODEC_TRAFFIC_OUTLIERS);
+    list = get_list(d, map, CODEC_TRAFFIC_PORTS, sizeof(*t->ports), &items, &t->port_count);
+    t->ports = items;
+    for (size_t i = 0; i < t->port_count; i++) {
+        if (!is_map(d, &list[i]))
+            continue;
+        t->ports[i].port = (uint16_t)get_uint_field(d, &list[i], CODEC_PORT_PORT, UINT16_MAX);
+        t->ports[i].outliers = get_outliers(d, &list[i], CODEC_PORT_OUTLIERS);
+    }
+    return t;
+}
+
 static void
 get_dr(struct decoder *d, const msgpack_object *map, struct destination_rule *out)
 {
@@ -487,7 +592,9 @@ get_dr(struct decoder *d, const msgpack_object *map, struct destination_rule *ou
         out->subsets[i].name.text = get_text_field(d, &list[i], CODEC_SUBSET_NAME);
         get_pairs(d, &list[i], CODEC_SUBSET_LABELS, &out->subsets[i].labels,
                   &out->subsets[i].label_count);
+        out->subsets[i].traffic = get_traffic(d, &list[i], CODEC_SUBSET_TRAFFIC);
     }
+    out->traffic = get_traffic(d, map, CODEC_DESTINATION_RULE_TRAFFIC);
 }
 
 static void

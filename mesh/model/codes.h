@@ -34,5 +34,7 @@
 #define CODE_POLICY_PROTOCOL "GS0208"   /* warning: nodes say different protocols for one service */
 #define CODE_POLICY_TOO_MANY "GS0209"   /* warning: endpoints of a service beyond what is used */
 #define CODE_POLICY_CONFLICT "GS0210"   /* warning: a write that lost against one it had not seen */
-#define CODE_POLICY_TWICE "GS0230"      /* warning: several Maintenances of one target */
-#define CODE_POLICY_IDLE "GS0231"       /* warning: a Maintenance that changes nothing */
+#define CODE_POLICY_EJECTION                                                                       \
+    "GS0211"                       /* warning: a limit of ejections that is not taken as written */
+#define CODE_POLICY_TWICE "GS0230" /* warning: several Maintenances of one target */
+#define CODE_POLICY_IDLE "GS0231"  /* warning: a Maintenance that changes nothing */

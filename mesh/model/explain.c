@@ -2,6 +2,7 @@
  * it. The caller has found the rule; nothing here decides. */
 #include <gossamer/model.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 
 static void
@@ -48,25 +49,65 @@ tier_text(enum endpoint_tier t)
     return texts[t];
 }
 
+/* ---- endpoints: who is picked from, and why the others are not ---- */
+
 static void
-write_endpoints(const struct subset *s, struct json_out *j)
+write_endpoint(const struct endpoint *e, const char *state, struct json_out *j)
+{
+    char text[GS_ADDR_TEXT];
+
+    json_kstr(j, "address", gs_addr_text(&e->addr, text));
+    json_kslice(j, "node", e->node);
+    json_kstr(j, "state", state);
+}
+
+static uint64_t
+ejection_of(const struct snapshot *s, const struct endpoint *e)
+{
+    return atomic_load_explicit(&slots_at(s->slots, e->slot)->ejection, memory_order_relaxed);
+}
+
+static void
+write_picked(const struct snapshot *s, const struct subset *sub, struct json_out *j)
 {
     json_key(j, "endpoints");
     json_arr(j);
-    for (uint32_t i = 0; i < s->count; i++) {
-        char text[GS_ADDR_TEXT];
+    for (uint32_t i = 0; i < sub->count; i++) {
+        const struct endpoint *e = sub->endpoints[i];
 
+        if (ejection_of(s, e) != 0)
+            continue;
         json_obj(j);
-        json_kstr(j, "address", gs_addr_text(&s->endpoints[i]->addr, text));
-        json_kslice(j, "node", s->endpoints[i]->node);
-        json_kstr(j, "state", tier_text(s->endpoints[i]->tier));
-        json_ku64(j, "weight", s->endpoints[i]->weight);
-        if (s->upto)
-            json_kdouble(j, "percent", 100.0 * s->endpoints[i]->weight / s->upto[s->count - 1]);
+        write_endpoint(e, tier_text(e->tier), j);
+        json_ku64(j, "weight", e->weight);
+        if (sub->upto)
+            json_kdouble(j, "percent", 100.0 * e->weight / sub->upto[sub->count - 1]);
         json_obj_end(j);
     }
     json_arr_end(j);
-    json_kbool(j, "panic", s->panic);
+}
+
+static void
+write_ejected(const struct snapshot *s, const struct endpoint *e, uint64_t now_ms,
+              struct json_out *j)
+{
+    const struct slot *slot = slots_at(s->slots, e->slot);
+    uint64_t word = ejection_of(s, e);
+    uint64_t until = ejection_until_ms(word);
+    uint32_t times = atomic_load_explicit(&slot->ejections, memory_order_relaxed);
+    char why[160];
+
+    if (word & EJECTION_TRIED)
+        (void)snprintf(why, sizeof(why), "ejected for its faults; a request tries it now");
+    else if (until > now_ms)
+        (void)snprintf(why, sizeof(why),
+                       "ejected for its faults (%u. time in a row), tried again in %" PRIu64 " s",
+                       times, (until - now_ms + 999) / 1000);
+    else
+        (void)snprintf(why, sizeof(why),
+                       "ejected for its faults; its time is over, the next request tries it");
+    write_endpoint(e, "ejected", j);
+    json_kstr(j, "why", why);
 }
 
 static void
@@ -100,28 +141,39 @@ write_reason(const struct endpoint *e, struct json_out *j)
         json_kstr(j, "why", "it was never well, or nobody knows where its node is");
 }
 
+/* Those that get no request, and whether bad ones are used for want of a good one. */
 static void
-write_others(const struct subset *s, struct json_out *j)
+write_unused(const struct snapshot *s, const struct subset *sub, uint64_t now_ms,
+             struct json_out *j)
 {
+    uint32_t left = sub->count;
+
     json_key(j, "unused");
     json_arr(j);
-    for (uint32_t i = 0; i < s->other_count; i++) {
-        const struct endpoint *e = s->others[i];
-        char text[GS_ADDR_TEXT];
+    for (uint32_t i = 0; i < sub->count; i++) {
+        if (ejection_of(s, sub->endpoints[i]) == 0)
+            continue;
+        left--;
+        json_obj(j);
+        write_ejected(s, sub->endpoints[i], now_ms, j);
+        json_obj_end(j);
+    }
+    for (uint32_t i = 0; i < sub->other_count; i++) {
+        const struct endpoint *e = sub->others[i];
 
         json_obj(j);
-        json_kstr(j, "address", gs_addr_text(&e->addr, text));
-        json_kslice(j, "node", e->node);
-        json_kstr(j, "state", tier_text(e->tier));
+        write_endpoint(e, tier_text(e->tier), j);
         write_reason(e, j);
         json_obj_end(j);
     }
     json_arr_end(j);
+    json_kbool(j, "panic", sub->panic || (left == 0 && sub->count > 0));
 }
 
 /* Where a share of the requests goes, or why it is answered 503. */
 static void
-write_target(const struct snapshot *s, uint32_t service, uint32_t subset, struct json_out *j)
+write_target(const struct snapshot *s, uint32_t service, uint32_t subset, uint64_t now_ms,
+             struct json_out *j)
 {
     const struct service *to = service != UINT32_MAX ? snapshot_service(s, service) : NULL;
     const char *problem = NULL;
@@ -139,14 +191,15 @@ write_target(const struct snapshot *s, uint32_t service, uint32_t subset, struct
     }
     if (problem)
         json_kstr(j, "problem", problem);
-    else
-        write_endpoints(&to->subsets[subset], j);
-    if (to && subset < to->subset_count)
-        write_others(&to->subsets[subset], j);
+    if (!to || subset >= to->subset_count)
+        return;
+    write_picked(s, &to->subsets[subset], j);
+    write_unused(s, &to->subsets[subset], now_ms, j);
 }
 
 static void
-write_backends(const struct snapshot *s, const struct route_rule *r, struct json_out *j)
+write_backends(const struct snapshot *s, const struct route_rule *r, uint64_t now_ms,
+               struct json_out *j)
 {
     GS_ASSERT(r->weight_total > 0);
     json_key(j, "backends");
@@ -159,14 +212,15 @@ write_backends(const struct snapshot *s, const struct route_rule *r, struct json
         json_kslice(j, "subset", b->subset_name);
         json_ku64(j, "weight", b->weight);
         json_kdouble(j, "percent", 100.0 * (double)b->weight / (double)r->weight_total);
-        write_target(s, b->service, b->subset, j);
+        write_target(s, b->service, b->subset, now_ms, j);
         json_obj_end(j);
     }
     json_arr_end(j);
 }
 
 static void
-write_rule(const struct snapshot *s, const struct route_rule *r, uint32_t index, struct json_out *j)
+write_rule(const struct snapshot *s, const struct route_rule *r, uint32_t index, uint64_t now_ms,
+           struct json_out *j)
 {
     json_key(j, "rule");
     json_obj(j);
@@ -176,12 +230,13 @@ write_rule(const struct snapshot *s, const struct route_rule *r, uint32_t index,
     write_matches(r, j);
     if (r->timeout_ms > 0)
         json_ku64(j, "timeout_ms", r->timeout_ms);
-    write_backends(s, r, j);
+    write_backends(s, r, now_ms, j);
     json_obj_end(j);
 }
 
 void
-explain_json(const struct snapshot *s, const struct service *svc, uint32_t rule, struct json_out *j)
+explain_json(const struct snapshot *s, const struct service *svc, uint32_t rule, uint64_t now_ms,
+             struct json_out *j)
 {
     GS_ASSERT(rule == UINT32_MAX || rule < svc->rule_count);
     json_obj(j);
@@ -192,7 +247,7 @@ explain_json(const struct snapshot *s, const struct service *svc, uint32_t rule,
     if (svc->has_policy)
         json_kslice(j, "policy", svc->policy);
     if (rule < svc->rule_count) {
-        write_rule(s, &svc->rules[rule], rule, j);
+        write_rule(s, &svc->rules[rule], rule, now_ms, j);
     } else if (svc->has_policy) {
         json_kstr(j, "problem", "no rule matches: 404");
     } else {
@@ -201,7 +256,7 @@ explain_json(const struct snapshot *s, const struct service *svc, uint32_t rule,
         json_obj(j);
         json_ku64(j, "weight", 1);
         json_kdouble(j, "percent", 100);
-        write_target(s, svc->id, SUBSET_ALL, j);
+        write_target(s, svc->id, SUBSET_ALL, now_ms, j);
         json_obj_end(j);
         json_arr_end(j);
     }

@@ -181,9 +181,68 @@ write_vs(struct json_out *j, const struct virtual_service *vs)
 /* ---- DestinationRule ---- */
 
 static void
+write_count(struct json_out *j, const char *key, const struct dr_count *c)
+{
+    GS_ASSERT(c->n >= 0);
+    if (c->written)
+        json_ku64(j, key, (uint64_t)c->n);
+}
+
+static void
+write_outliers(struct json_out *j, const struct dr_outliers *o)
+{
+    char text[32];
+
+    if (!o)
+        return;
+    json_key(j, "outlierDetection");
+    json_obj(j);
+    write_count(j, "consecutive5xxErrors", &o->errors_5xx);
+    write_count(j, "consecutiveGatewayErrors", &o->errors_gateway);
+    write_count(j, "consecutiveLocalOriginFailures", &o->errors_local);
+    if (o->split)
+        json_kbool(j, "splitExternalLocalOriginErrors", true);
+    if (o->interval_ms > 0)
+        json_kstr(j, "interval", policy_duration_text(o->interval_ms, text));
+    if (o->base_ms > 0)
+        json_kstr(j, "baseEjectionTime", policy_duration_text(o->base_ms, text));
+    if (o->max_percent > 0)
+        json_ku64(j, "maxEjectionPercent", (uint64_t)o->max_percent);
+    if (o->min_health_percent > 0)
+        json_ku64(j, "minHealthPercent", (uint64_t)o->min_health_percent);
+    json_obj_end(j);
+}
+
+static void
+write_traffic(struct json_out *j, const struct dr_traffic *t)
+{
+    if (!t)
+        return;
+    json_key(j, "trafficPolicy");
+    json_obj(j);
+    write_outliers(j, t->outliers);
+    if (t->port_count > 0) {
+        json_key(j, "portLevelSettings");
+        json_arr(j);
+        for (size_t i = 0; i < t->port_count; i++) {
+            json_obj(j);
+            json_key(j, "port");
+            json_obj(j);
+            json_ku64(j, "number", t->ports[i].port);
+            json_obj_end(j);
+            write_outliers(j, t->ports[i].outliers);
+            json_obj_end(j);
+        }
+        json_arr_end(j);
+    }
+    json_obj_end(j);
+}
+
+static void
 write_dr(struct json_out *j, const struct destination_rule *dr)
 {
     json_kslice(j, "host", dr->host.text);
+    write_traffic(j, dr->traffic);
     if (dr->subset_count == 0)
         return;
     json_key(j, "subsets");
@@ -192,6 +251,7 @@ write_dr(struct json_out *j, const struct destination_rule *dr)
         json_obj(j);
         json_kslice(j, "name", dr->subsets[i].name.text);
         write_pairs(j, "labels", dr->subsets[i].labels, dr->subsets[i].label_count);
+        write_traffic(j, dr->subsets[i].traffic);
         json_obj_end(j);
     }
     json_arr_end(j);

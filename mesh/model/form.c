@@ -52,6 +52,8 @@ static const struct {
     { FORM_MAINTENANCE, "port", "write `port` inside `service`: that which callers use" },
     { FORM_MAINTENANCE, "name", "write `name` inside `service`, or `node`" },
     { FORM_MAINTENANCE, "namespace", "write `namespace` inside `service`" },
+    { FORM_OUTLIERS, "consecutiveErrors",
+      "write consecutive5xxErrors or consecutiveGatewayErrors" },
 };
 
 static void check_map(struct reader *r, const struct tree *map, enum form_message m, bool told);
@@ -135,6 +137,18 @@ hint_known(struct reader *r, struct gs_problem *item, enum form_message m)
         gs_problem_hint(r->problems, item, "there are: %s", text + 2);
 }
 
+static bool
+hint_mistake(struct reader *r, struct gs_problem *item, enum form_message m, struct gs_slice key)
+{
+    for (size_t i = 0; i < GS_COUNT(mistakes); i++) {
+        if (mistakes[i].message == m && gs_slice_eq(gs_slice_str(mistakes[i].name), key)) {
+            gs_problem_hint(r->problems, item, "%s", mistakes[i].hint);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 tell_unknown(struct reader *r, const struct tree_pair *p, enum form_message m)
 {
@@ -145,12 +159,8 @@ tell_unknown(struct reader *r, const struct tree_pair *p, enum form_message m)
     const char *near = nearest(m, p->key);
 
     reader_leave(r, mark);
-    for (size_t i = 0; i < GS_COUNT(mistakes); i++) {
-        if (mistakes[i].message == m && gs_slice_eq(gs_slice_str(mistakes[i].name), p->key)) {
-            gs_problem_hint(r->problems, item, "%s", mistakes[i].hint);
-            return;
-        }
-    }
+    if (hint_mistake(r, item, m, p->key))
+        return;
     if (near)
         gs_problem_hint(r->problems, item, "did you mean \"%s\"?", near);
     else
@@ -340,7 +350,8 @@ check_field(struct reader *r, const struct tree_pair *p, const struct field *f, 
         struct gs_problem *item = reader_problem(r, GS_SEV_ERROR, CODE_POLICY_UNSUPPORTED, at,
                                                  "%s is not supported in this version", f->name);
 
-        gs_problem_hint(r->problems, item, "remove it, or do without this object for now");
+        if (!hint_mistake(r, item, f->message, p->key))
+            gs_problem_hint(r->problems, item, "remove it, or do without this object for now");
         told = true;
     }
     if (f->status != DROP) {

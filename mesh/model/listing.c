@@ -91,17 +91,19 @@ tier_text(enum endpoint_tier t)
     GS_UNREACHABLE("tier");
 }
 
-/* ejected_until: seconds since 1970; null unless it is ejected now. */
+/* ejected_until: seconds since 1970; null unless it is ejected. Its time may be over: then it is
+ * out until a request that tries it has gone well. */
 static void
 write_slot(const struct slot *slot, enum endpoint_tier tier, const struct model_reading *r,
            struct json_out *j)
 {
-    uint64_t until = slot ? atomic_load_explicit(&slot->ejected_until_ms, memory_order_relaxed) : 0;
+    uint64_t out = slot ? atomic_load_explicit(&slot->ejection, memory_order_relaxed) : 0;
+    uint64_t until = ejection_until_ms(out);
 
-    json_kstr(j, "state", until > r->now_ms ? "ejected" : tier_text(tier));
+    json_kstr(j, "state", out != 0 && tier == TIER_HEALTHY ? "ejected" : tier_text(tier));
     json_key(j, "ejected_until");
-    if (until > r->now_ms)
-        json_double(j, (double)(r->wall_ms + (until - r->now_ms)) / 1000);
+    if (out != 0)
+        json_double(j, ((double)r->wall_ms + (double)until - (double)r->now_ms) / 1000);
     else
         json_nil(j);
     json_ku64(j, "active", slot ? atomic_load_explicit(&slot->active, memory_order_relaxed) : 0);

@@ -240,6 +240,7 @@ model_flush(struct model *m, uint64_t now_ms)
 {
     struct model_flushed f = { .activated = objects_settle(&m->objects) };
 
+    m->now_ms = now_ms;
     tick(&m->catalog, now_ms);
     if (!m->objects.activity && !m->catalog.changed && !m->catalog.dirty)
         return f;

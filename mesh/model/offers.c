@@ -94,6 +94,7 @@ inherit(struct catalog_offer *o, const struct catalog_offer *former)
             to->tier = from->tier;
             to->shown = from->shown;
             to->held = from->held;
+            to->vouched = to->said == TIER_HEALTHY;
             to->checked = from->checked;
             to->passed = from->passed;
             break;
@@ -369,6 +370,10 @@ settle(struct catalog *c, const struct catalog_offer *offer, struct catalog_inst
         return;
     }
     i->held = false;
+    if (t.tier == TIER_HEALTHY && (i->tier != TIER_HEALTHY || i->vouched) &&
+        i->slot != CATALOG_NO_SLOT)
+        slots_let_try(slots, i->slot, now_ms); /* what we held against it was of before */
+    i->vouched = false;
     i->tier = t.tier;
     i->shown = t.shown;
 }

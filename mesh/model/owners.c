@@ -134,6 +134,24 @@ set_state(struct catalog *c, uint64_t now_ms, struct catalog_owner *o, enum mode
         c->withdraw_ms = o->withdraw_ms;
 }
 
+/* A new run of it: what failed in the former one may be tried again. */
+static void
+set_boot(struct catalog *c, struct catalog_owner *o, uint64_t boot)
+{
+    bool restarted = o->boot != 0 && o->boot != boot;
+
+    o->boot = boot;
+    if (!restarted)
+        return;
+    GS_LIST_EACH(l, &o->offers) {
+        struct catalog_offer *offer = GS_LIST_ENTRY(l, struct catalog_offer, link);
+
+        for (size_t i = 0; i < offer->count; i++)
+            offer->instances[i].vouched = offer->instances[i].said == TIER_HEALTHY;
+    }
+    mark_services(c, o);
+}
+
 static bool
 is_news(const struct catalog_owner *o, const struct model_node *n)
 {
@@ -149,6 +167,8 @@ owners_set(struct catalog *c, uint64_t now_ms, const struct model_node *n)
     if (gs_id_eq(&n->id, &c->self->id))
         return;
     o = owners_get(c, &n->id);
+    if (n->state == MODEL_NODE_UP)
+        set_boot(c, o, n->boot);
     if (!is_news(o, n))
         return;
     set_state(c, now_ms, o, n->state);

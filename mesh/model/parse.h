@@ -8,6 +8,8 @@
 void parse_virtual_service(struct reader *r, const struct tree *spec, struct virtual_service *out);
 void parse_destination_rule(struct reader *r, const struct tree *spec,
                             struct destination_rule *out);
+/* NULL stays NULL: it is not written. */
+struct dr_traffic *parse_traffic(struct reader *r, const struct tree *map);
 void parse_maintenance(struct reader *r, const struct tree *spec, struct maintenance *out);
 void parse_note(struct reader *r, const struct tree *spec, struct note *out);
 /* A map of texts: labels and annotations. Values of another form are left out. */

@@ -39,6 +39,7 @@ read_subset(struct reader *r, const struct tree *t, struct dr_subset *out)
         out->name.place.told = form_has(t, "name");
     if (labels)
         parse_pairs(r, labels, &out->labels, &out->label_count);
+    out->traffic = parse_traffic(r, form_get(t, FORM_SUBSET, "trafficPolicy"));
 }
 
 void
@@ -53,6 +54,7 @@ parse_destination_rule(struct reader *r, const struct tree *spec, struct destina
         out->host.text = gs_arena_copy(r->arena, host->text);
     else
         out->host.place.told = form_has(spec, "host");
+    out->traffic = parse_traffic(r, form_get(spec, FORM_DESTINATION_RULE, "trafficPolicy"));
     if (!subsets)
         return;
     out->subsets = gs_arena_zalloc(r->arena, (subsets->count + 1) * sizeof(*out->subsets));

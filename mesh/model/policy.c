@@ -422,6 +422,89 @@ check_labels(struct reader *r, const struct dr_subset *s)
 }
 
 static void
+check_percent(struct reader *r, const char *field, struct policy_place at, int32_t percent)
+{
+    if (percent < 0 || percent > 100)
+        (void)wrong_at(r, field, CODE_POLICY_VALUE, at, "must be from 0 to 100");
+}
+
+static void
+check_count(struct reader *r, const char *field, const struct dr_count *c)
+{
+    if (c->n < 0)
+        (void)wrong_at(r, field, CODE_POLICY_VALUE, c->place, "must not be below 0 (0 is off)");
+}
+
+static void
+check_outliers(struct reader *r, const struct dr_outliers *o)
+{
+    size_t mark = reader_enter(r, GS_SLICE("outlierDetection"));
+    struct gs_problem *item;
+
+    check_count(r, "consecutive5xxErrors", &o->errors_5xx);
+    check_count(r, "consecutiveGatewayErrors", &o->errors_gateway);
+    check_count(r, "consecutiveLocalOriginFailures", &o->errors_local);
+    if (o->errors_local.n > 0 && !o->split) {
+        item = wrong_at(r, "consecutiveLocalOriginFailures", CODE_POLICY_VALUE,
+                        o->errors_local.place, "is looked at only when they are split");
+        gs_problem_hint(r->problems, item, "add splitExternalLocalOriginErrors: true");
+    }
+    check_percent(r, "maxEjectionPercent", o->max_place, o->max_percent);
+    check_percent(r, "minHealthPercent", o->min_place, o->min_health_percent);
+    if (o->max_percent == 100) {
+        size_t inner = reader_enter(r, GS_SLICE("maxEjectionPercent"));
+
+        (void)reader_problem(r, GS_SEV_WARNING, CODE_POLICY_EJECTION, o->max_place,
+                             "the last usable endpoint of a subset is never ejected");
+        reader_leave(r, inner);
+    }
+    reader_leave(r, mark);
+}
+
+static void
+check_port(struct reader *r, const struct dr_traffic *t, size_t index)
+{
+    const struct dr_port *p = &t->ports[index];
+
+    if (p->port == 0 && !p->place.told)
+        (void)wrong_at(r, "port", CODE_POLICY_MISSING, p->place,
+                       "a port is required: { number: 1 to 65535 }");
+    for (size_t i = 0; i < index && p->port != 0; i++) {
+        if (t->ports[i].port == p->port) {
+            (void)wrong_at(r, "port", CODE_POLICY_DUPLICATE, p->place,
+                           "this port is in the list already");
+            break;
+        }
+    }
+    if (p->bare)
+        (void)wrong(r, CODE_POLICY_MISSING, p->place, "at least one field beside port is required");
+    if (p->outliers)
+        check_outliers(r, p->outliers);
+}
+
+static void
+check_traffic(struct reader *r, const struct dr_traffic *t)
+{
+    size_t mark = reader_enter(r, GS_SLICE("trafficPolicy"));
+    size_t list;
+
+    if (!t->outliers && t->port_count == 0 && !t->place.told)
+        (void)wrong(r, CODE_POLICY_MISSING, t->place, "at least one field is required");
+    if (t->outliers)
+        check_outliers(r, t->outliers);
+    list = reader_enter(r, GS_SLICE("portLevelSettings"));
+    for (size_t i = 0; i < t->port_count && i < POLICY_PORTS_MAX; i++) {
+        size_t inner = reader_enter_index(r, i);
+
+        check_port(r, t, i);
+        reader_leave(r, inner);
+    }
+    reader_leave(r, list);
+    too_many(r, "portLevelSettings", t->place, t->port_count, POLICY_PORTS_MAX);
+    reader_leave(r, mark);
+}
+
+static void
 check_subset(struct reader *r, const struct destination_rule *dr, size_t index)
 {
     const struct dr_subset *s = &dr->subsets[index];
@@ -442,6 +525,8 @@ check_subset(struct reader *r, const struct destination_rule *dr, size_t index)
         }
     }
     check_labels(r, s);
+    if (s->traffic)
+        check_traffic(r, s->traffic);
 }
 
 static void
@@ -457,6 +542,8 @@ check_dr(struct reader *r, const struct policy_object *o)
         check_host(r, &dr->host);
         reader_leave(r, mark);
     }
+    if (dr->traffic)
+        check_traffic(r, dr->traffic);
     mark = reader_enter(r, GS_SLICE("subsets"));
     for (size_t i = 0; i < dr->subset_count && i < SUBSETS_MAX; i++) {
         size_t inner = reader_enter_index(r, i);

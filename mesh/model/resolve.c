@@ -154,6 +154,82 @@ resolve_subsets(const struct model *m, const struct catalog_service *s,
     return count;
 }
 
+/* ---- traffic policy ---- */
+
+/* Of the namespace whose subsets count: the first rule that has one. */
+static const struct dr_traffic *
+service_traffic(const struct model *m, const struct catalog_service *s)
+{
+    const struct gs_slice order[] = { m->o.ns, s->ns, m->o.root_ns };
+    const struct dr_traffic *found = NULL;
+    bool any = false;
+
+    for (size_t i = 0; i < GS_COUNT(order) && !any; i++) {
+        const struct object *o;
+        struct walk w;
+
+        walk_init(&w, m, &m->objects.destination_rules, s);
+        while ((o = walk_next(&w))) {
+            if (!gs_slice_eq(o->ns, order[i]))
+                continue;
+            any = true;
+            if (!found)
+                found = o->active->object->dr.traffic;
+        }
+    }
+    return found;
+}
+
+/* What it says for a port; what a port's own settings leave out has its default and is not
+ * inherited. */
+static const struct dr_outliers *
+of_port(const struct dr_traffic *t, uint16_t port, const struct dr_outliers *inherited)
+{
+    if (!t)
+        return inherited;
+    for (size_t i = 0; i < t->port_count; i++) {
+        if (t->ports[i].port == port)
+            return t->ports[i].outliers;
+    }
+    return t->outliers ? t->outliers : inherited;
+}
+
+static uint32_t
+count_or(const struct dr_count *c, uint32_t otherwise)
+{
+    GS_ASSERT(c->n >= 0);
+    return c->written ? (uint32_t)c->n : otherwise;
+}
+
+bool
+resolve_outliers(const struct model *m, const struct catalog_service *s,
+                 const struct dr_subset *subset, struct outlier_policy *out)
+{
+    const struct dr_outliers *o = of_port(service_traffic(m, s), s->port, NULL);
+
+    if (subset)
+        o = of_port(subset->traffic, s->port, o);
+    *out = outlier_policy_default;
+    if (!o)
+        return false;
+    out->errors_5xx = count_or(&o->errors_5xx, OUTLIER_ERRORS);
+    out->errors_gateway = count_or(&o->errors_gateway, 0);
+    out->errors_local = o->split ? count_or(&o->errors_local, OUTLIER_ERRORS) : 0;
+    out->split = o->split;
+    if (o->interval_ms > 0)
+        out->interval_ms = o->interval_ms;
+    if (o->base_ms > 0)
+        out->base_ms = o->base_ms;
+    if (o->max_percent > 0)
+        out->max_percent = (uint32_t)o->max_percent;
+    out->min_health_percent = (uint32_t)o->min_health_percent;
+    GS_ASSERT(out->max_percent <= 100);
+    GS_ASSERT(out->min_health_percent <= 100);
+    return true;
+}
+
+/* ---- destinations ---- */
+
 static uint32_t
 subset_index(const struct model *m, const struct catalog_service *s, struct gs_slice name)
 {

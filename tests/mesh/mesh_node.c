@@ -243,7 +243,7 @@ put_cell(struct json_out *j, const struct service *s, const struct subset *sub, 
     json_kstr(j, "direction", inbound ? "inbound" : "outbound");
     json_ku64(j, "requests", sum.requests);
     json_ku64(j, "failed", sum.failed);
-    json_ku64(j, "retries", sum.retries);
+    json_ku64(j, "retries", stat_sum_retries(&sum));
     json_obj_end(j);
 }
 
@@ -264,6 +264,11 @@ stat_out(void)
 #define X(type, field, name, help) json_ku64(&j, #field, c.field);
 #include <gossamer/metrics.def>
 #undef X
+    json_obj_end(&j);
+    json_key(&j, "retries");
+    json_obj(&j);
+    for (unsigned i = 0; i < RETRY_CAUSES; i++)
+        json_ku64(&j, retry_cause_text((enum retry_cause)i), c.retries[i]);
     json_obj_end(&j);
     json_key(&j, "refused");
     json_obj(&j);

@@ -496,13 +496,13 @@ explanations_name_shares_and_problems(void **state)
     (void)model_flush(w->model, 1000);
     gs_buf_init(&out, 65536);
     json_init(&j, &out);
-    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), 0, &j);
+    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), 0, 1000, &j);
     assert_non_null(strstr(gs_buf_cstr(&out), "\"policy\":\"VirtualService default/web 1."));
     assert_non_null(strstr(gs_buf_cstr(&out), "\"subset\":\"v1\",\"weight\":90,\"percent\":75"));
     assert_non_null(strstr(gs_buf_cstr(&out), "\"address\":\"127.0.0.1:9002\""));
     gs_buf_clear(&out);
     json_init(&j, &out);
-    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, &j);
+    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, 1000, &j);
     assert_non_null(strstr(gs_buf_cstr(&out), "no rule matches: 404"));
     gs_buf_clear(&out);
     json_init(&j, &out);

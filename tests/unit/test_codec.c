@@ -37,6 +37,24 @@ static const char everything[] =
     "  - { name: v2, labels: { version: v2, track: '' } }\n"
     "  - { name: all }\n"
     "---\n"
+    "apiVersion: networking.istio.io/v1\n"
+    "kind: DestinationRule\n"
+    "metadata: { name: strict, namespace: ai }\n"
+    "spec:\n"
+    "  host: strict\n"
+    "  trafficPolicy:\n"
+    "    outlierDetection: { consecutive5xxErrors: 0, consecutiveGatewayErrors: 3,\n"
+    "      splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2,\n"
+    "      interval: 5s, baseEjectionTime: 1m30s, maxEjectionPercent: 50, minHealthPercent: 10 }\n"
+    "    portLevelSettings:\n"
+    "    - { port: { number: 8080 }, outlierDetection: { interval: 1ms } }\n"
+    "    - { port: { number: 1 }, outlierDetection: {} }\n"
+    "  subsets:\n"
+    "  - { name: v1, trafficPolicy: { outlierDetection: {} } }\n"
+    "  - name: v2\n"
+    "    trafficPolicy: { portLevelSettings: [{ port: { number: 80 }, outlierDetection: {\n"
+    "      consecutive5xxErrors: 2147483647 } }] }\n"
+    "---\n"
     "apiVersion: gossamer.dev/v1\n"
     "kind: Note\n"
     "metadata: { name: hello, namespace: ai, labels: { a: b } }\n"
@@ -89,7 +107,7 @@ objects_survive_the_round_trip(void **state)
     (void)state;
     reading_init(&r, everything, strlen(everything));
     assert_string_equal(gs_buf_cstr(&r.found), "");
-    assert_int_equal(r.m.count, 5);
+    assert_int_equal(r.m.count, 6);
     for (size_t i = 0; i < r.m.count; i++) {
         struct gs_arena arena;
         struct gs_buf first, second;
@@ -205,15 +223,21 @@ golden_values(void **state)
                "01a3616c6c");
     gs_buf_fini(&value);
     encode(r.m.objects[2], &value);
-    assert_hex(gs_buf_slice(&value), "820192a161a16210a974776f0a6c696e6573");
+    assert_hex(
+        gs_buf_slice(&value),
+        "8310a673747269637411928201a27631038101808201a2763203810291820150028101ce7fffffff"
+        "12820188010002030302040105cd138806ce00015f900732080a02928201cd1f90028105018201010280");
     gs_buf_fini(&value);
     encode(r.m.objects[3], &value);
+    assert_hex(gs_buf_slice(&value), "820192a161a16210a974776f0a6c696e6573");
+    gs_buf_fini(&value);
+    encode(r.m.objects[4], &value);
     assert_hex(gs_buf_slice(&value),
                "8910a26e3111a5746f6f6c7312a764656661756c74135014ae3132372e302e302e313a39"
                "30303115011600"
                "17aa61206e6577206469736b18a6616e6e406e31");
     gs_buf_fini(&value);
-    encode(r.m.objects[4], &value);
+    encode(r.m.objects[5], &value);
     assert_hex(gs_buf_slice(&value), "8210a26e311501");
     gs_buf_fini(&value);
     reading_fini(&r);

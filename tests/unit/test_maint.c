@@ -417,13 +417,13 @@ lists_and_explanations_say_why(void **state)
     assert_true(says(&out, "\"says\":\"web.default/b2: weight 0\""));
     gs_buf_clear(&out);
     json_init(&j, &out);
-    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, &j);
+    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, 1000, &j);
     assert_true(says(&out, "\"why\":\"it is drained by Maintenance default/m of "
                            "1970-01-01T00:00:01Z: why\""));
     assert_true(says(&out, "\"why\":\"it was given weight 0 by Maintenance default/x of "));
     gs_buf_clear(&out);
     json_init(&j, &out);
-    explain_json(snapshot_current(w->hub), find_service(w, "api", 80), UINT32_MAX, &j);
+    explain_json(snapshot_current(w->hub), find_service(w, "api", 80), UINT32_MAX, 1000, &j);
     assert_true(says(&out, "\"why\":\"its node says that it is on its way out\""));
     gs_buf_fini(&out);
     assert_true(model_find_drain(w->model, GS_SLICE("b1"), &d));

@@ -354,7 +354,7 @@ lists_show_the_whole_mesh(void **state)
     assert_true(has(&out, "\"endpoints\":3,\"healthy\":1"));
     gs_buf_clear(&out);
     json_init(&j, &out);
-    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, &j);
+    explain_json(snapshot_current(w->hub), find_service(w, "web", 80), UINT32_MAX, 1000, &j);
     assert_true(has(&out, "\"endpoints\":[{\"address\":\"127.0.0.1:9001\",\"node\":\"b1\","
                           "\"state\":\"healthy\",\"weight\":100}]"));
     assert_true(has(&out, "\"node\":\"b2\",\"state\":\"lost\",\"why\":\"its node is not heard "

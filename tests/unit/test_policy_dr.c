@@ -83,15 +83,15 @@ static const struct bad bads[] = {
       HEAD "  host: web\n  exportTo: ['*']\n  workloadSelector: { matchLabels: { a: b } }\n"
            "  trafficPolicy:\n    loadBalancer: { simple: LEAST_REQUEST }\n"
            "  subsets:\n  - name: v1\n    trafficPolicy: { tls: { mode: DISABLE } }\n",
-      "6:3 GS0103 spec.exportTo\n7:3 GS0103 spec.workloadSelector\n8:3 GS0103 spec.trafficPolicy\n"
-      "12:5 GS0103 spec.subsets[0].trafficPolicy\n",
+      "6:3 GS0103 spec.exportTo\n7:3 GS0103 spec.workloadSelector\n"
+      "9:5 GS0103 spec.trafficPolicy.loadBalancer\n"
+      "12:22 GS0103 spec.subsets[0].trafficPolicy.tls\n",
       "not supported in this version" },
     { "unknown below what is not supported",
-      HEAD "  host: web\n  trafficPolicy:\n    outlierDetection: { consecutiveErrors: 5, "
-           "consecutive5xxError: 5 }\n",
-      "6:3 GS0103 spec.trafficPolicy\n"
-      "7:47 GS0102 spec.trafficPolicy.outlierDetection.consecutive5xxError\n",
-      "did you mean \"consecutive5xxErrors\"?" },
+      HEAD "  host: web\n  trafficPolicy:\n    loadBalancer: { simpel: RANDOM }\n",
+      "7:5 GS0103 spec.trafficPolicy.loadBalancer\n"
+      "7:21 GS0102 spec.trafficPolicy.loadBalancer.simpel\n",
+      "did you mean \"simple\"?" },
     { "unknown", HEAD "  host: web\n  subset: []\n", "6:3 GS0102 spec.subset\n",
       "did you mean \"subsets\"?" },
 };
@@ -102,6 +102,117 @@ bad_ones_are_refused_with_their_place(void **state)
     (void)state;
     for (size_t i = 0; i < GS_COUNT(bads); i++)
         assert_findings(bads[i].name, bads[i].text, bads[i].expected, bads[i].says);
+}
+
+/* ---- traffic policy ---- */
+
+static void
+traffic_policy_is_read(void **state)
+{
+    static const char text[] = HEAD "  host: web\n"
+                                    "  trafficPolicy:\n"
+                                    "    outlierDetection:\n"
+                                    "      consecutive5xxErrors: 7\n"
+                                    "      consecutiveGatewayErrors: 0\n"
+                                    "      splitExternalLocalOriginErrors: true\n"
+                                    "      consecutiveLocalOriginFailures: 3\n"
+                                    "      interval: 1m30s\n"
+                                    "      baseEjectionTime: 500ms\n"
+                                    "      maxEjectionPercent: 50\n"
+                                    "      minHealthPercent: 20\n"
+                                    "    portLevelSettings:\n"
+                                    "    - port: { number: 8080 }\n"
+                                    "      outlierDetection: { consecutive5xxErrors: 1 }\n"
+                                    "    - port: { number: 9090 }\n"
+                                    "      outlierDetection: {}\n"
+                                    "  subsets:\n"
+                                    "  - name: v1\n"
+                                    "    trafficPolicy: { outlierDetection: {} }\n";
+    const struct destination_rule *dr;
+    const struct dr_outliers *o;
+    struct reading r;
+
+    (void)state;
+    reading_init(&r, text, strlen(text));
+    assert_string_equal(gs_buf_cstr(&r.found), "");
+    dr = &r.m.objects[0]->dr;
+    o = dr->traffic->outliers;
+    assert_true(o->errors_5xx.written && o->errors_gateway.written && o->errors_local.written);
+    assert_int_equal(o->errors_5xx.n, 7);
+    assert_int_equal(o->errors_gateway.n, 0);
+    assert_int_equal(o->errors_local.n, 3);
+    assert_true(o->split);
+    assert_int_equal(o->interval_ms, 90000);
+    assert_int_equal(o->base_ms, 500);
+    assert_int_equal(o->max_percent, 50);
+    assert_int_equal(o->min_health_percent, 20);
+    assert_int_equal(dr->traffic->port_count, 2);
+    assert_int_equal(dr->traffic->ports[0].port, 8080);
+    assert_int_equal(dr->traffic->ports[0].outliers->errors_5xx.n, 1);
+    assert_false(dr->traffic->ports[1].outliers->errors_5xx.written);
+    assert_false(dr->subsets[0].traffic->outliers->errors_5xx.written);
+    reading_fini(&r);
+}
+
+#define OUTLIERS "  host: web\n  trafficPolicy:\n    outlierDetection: "
+#define PLACE " spec.trafficPolicy.outlierDetection."
+
+static const struct bad bad_policies[] = {
+    { "empty", HEAD "  host: web\n  trafficPolicy: {}\n", "6:18 GS0105 spec.trafficPolicy\n",
+      "at least one field is required" },
+    { "a field that is misspelt", HEAD OUTLIERS "{ consecutive5xxError: 5 }\n",
+      "7:25 GS0102" PLACE "consecutive5xxError\n", "did you mean \"consecutive5xxErrors\"?" },
+    { "a field of old", HEAD OUTLIERS "{ consecutiveErrors: 5 }\n",
+      "7:25 GS0103" PLACE "consecutiveErrors\n",
+      "write consecutive5xxErrors or consecutiveGatewayErrors" },
+    { "codes of one's own", HEAD OUTLIERS "{ outlierDetectionHttpErrorCodes: [429] }\n",
+      "7:25 GS0103" PLACE "outlierDetectionHttpErrorCodes\n", "not supported in this version" },
+    { "below zero", HEAD OUTLIERS "{ consecutive5xxErrors: -1, consecutiveGatewayErrors: -2 }\n",
+      "7:47 GS0106" PLACE "consecutive5xxErrors\n7:77 GS0106" PLACE "consecutiveGatewayErrors\n",
+      "0 is off" },
+    { "more than all", HEAD OUTLIERS "{ maxEjectionPercent: 101, minHealthPercent: -1 }\n",
+      "7:45 GS0106" PLACE "maxEjectionPercent\n7:68 GS0106" PLACE "minHealthPercent\n",
+      "from 0 to 100" },
+    { "not split", HEAD OUTLIERS "{ consecutiveLocalOriginFailures: 5 }\n",
+      "7:57 GS0106" PLACE "consecutiveLocalOriginFailures\n",
+      "add splitExternalLocalOriginErrors: true" },
+    { "all of them, which cannot be", HEAD OUTLIERS "{ maxEjectionPercent: 100 }\n",
+      "w 7:45 GS0211" PLACE "maxEjectionPercent\n", "the last usable endpoint" },
+    { "a duration without a unit", HEAD OUTLIERS "{ interval: 10 }\n",
+      "7:35 GS0104" PLACE "interval\n", "add a unit: 10s" },
+    { "a duration too fine", HEAD OUTLIERS "{ baseEjectionTime: 1us }\n",
+      "7:43 GS0106" PLACE "baseEjectionTime\n", NULL },
+    { "a number as text", HEAD OUTLIERS "{ consecutive5xxErrors: '5' }\n",
+      "7:47 GS0104" PLACE "consecutive5xxErrors\n", "remove the quotes" },
+    { "a list", HEAD OUTLIERS "[]\n", "7:23 GS0104 spec.trafficPolicy.outlierDetection\n",
+      "must be a map" },
+    { "ports",
+      HEAD "  host: web\n  trafficPolicy:\n    portLevelSettings:\n"
+           "    - outlierDetection: {}\n    - port: { number: 80 }\n      outlierDetection: {}\n"
+           "    - port: { number: 80 }\n      outlierDetection: {}\n"
+           "    - port: { number: 0 }\n      outlierDetection: {}\n    - 80\n"
+           "    - port: { number: 81 }\n      connectionPool: {}\n    - port: { number: 82 }\n",
+      "15:7 GS0104 spec.trafficPolicy.portLevelSettings[4]\n"
+      "17:7 GS0103 spec.trafficPolicy.portLevelSettings[5].connectionPool\n"
+      "8:7 GS0105 spec.trafficPolicy.portLevelSettings[0].port\n"
+      "11:23 GS0112 spec.trafficPolicy.portLevelSettings[2].port\n"
+      "13:23 GS0105 spec.trafficPolicy.portLevelSettings[3].port\n"
+      "18:23 GS0105 spec.trafficPolicy.portLevelSettings[6]\n",
+      "a port is required" },
+    { "of a subset",
+      HEAD "  host: web\n  subsets:\n  - name: v1\n    trafficPolicy:\n"
+           "      outlierDetection: { maxEjectionPercent: 200 }\n",
+      "9:47 GS0106 spec.subsets[0].trafficPolicy.outlierDetection.maxEjectionPercent\n",
+      "from 0 to 100" },
+};
+
+static void
+bad_policies_are_refused_with_their_place(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < GS_COUNT(bad_policies); i++)
+        assert_findings(bad_policies[i].name, bad_policies[i].text, bad_policies[i].expected,
+                        bad_policies[i].says);
 }
 
 /* ---- regular expressions ---- */
@@ -313,6 +424,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read),
         cmocka_unit_test(bad_ones_are_refused_with_their_place),
+        cmocka_unit_test(traffic_policy_is_read),
+        cmocka_unit_test(bad_policies_are_refused_with_their_place),
         cmocka_unit_test(expressions_match_whole_values),
         cmocka_unit_test(other_expressions_are_refused_by_name),
         cmocka_unit_test(long_expressions_are_refused),

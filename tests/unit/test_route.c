@@ -1,5 +1,5 @@
-/* test_route.c - matching, the spread of weights, the balancer and the retry budget, on a worker
- * that has no sockets. */
+/* test_route.c - matching, the spread of weights and the balancer, on a worker that has no
+ * sockets. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,7 @@ struct bench {
     struct endpoint endpoints[ENDPOINTS];
     const struct endpoint *list[ENDPOINTS];
     struct subset subset;
+    _Atomic bool busy;
     struct snapshot root; /* last: its pins would follow */
 };
 
@@ -29,6 +30,7 @@ bench_init(struct bench *b)
     memset(b, 0, sizeof(*b));
     b->worker.loop = &b->loop;
     b->worker.root = &b->root;
+    b->worker.outlier_busy = &b->busy;
     b->worker.endpoints = test_calloc(SLOTS_MAX, sizeof(*b->worker.endpoints));
     b->worker.services = test_calloc(SERVICES_MAX, sizeof(*b->worker.services));
     b->root.slots = slots_new();
@@ -136,6 +138,17 @@ test_weights(void **state)
 
 /* ---- balance ---- */
 
+static const struct endpoint *
+pick(struct bench *b, const struct tried *tried)
+{
+    static const struct tried none;
+    struct outlier_trial trial = { .token = 0 };
+    const struct endpoint *e = balance_pick(&b->worker, &b->subset, tried ? tried : &none, &trial);
+
+    assert_int_equal(trial.token, 0); /* nobody is out */
+    return e;
+}
+
 static void
 test_balance_prefers_the_fast(void **state)
 {
@@ -147,13 +160,13 @@ test_balance_prefers_the_fast(void **state)
     for (uint32_t i = 0; i < ENDPOINTS; i++)
         balance_observe(&b.worker, &b.endpoints[i], i == 0 ? 50000000 : 200000 + i * 100000);
     for (int i = 0; i < 4000; i++)
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        hits[pick(&b, NULL)->slot]++;
     assert_int_equal(hits[0], 0);            /* 50 ms against less than 1: never of two */
     for (uint32_t i = 1; i < ENDPOINTS; i++) /* below 1 ms they share alike */
         assert_in_range(hits[i], 1100, 1600);
     b.loop.now_ns += 60000000000; /* a minute later the slow one is tried again */
     for (int i = 0; i < 4000; i++)
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        hits[pick(&b, NULL)->slot]++;
     assert_true(hits[0] > 500);
     bench_fini(&b);
 }
@@ -162,22 +175,22 @@ static void
 test_balance_avoids_the_busy_and_the_tried(void **state)
 {
     static struct bench b; /* not on the stack: it is aligned to cache lines */
-    uint32_t tried[2] = { 0, 1 };
+    struct tried tried = { .slots = { 0, 1 }, .count = 2 };
     unsigned busy = 0;
 
     (void)state;
     bench_init(&b);
     atomic_store(&slots_at(b.root.slots, 3)->active, 5);
     for (int i = 0; i < 1000; i++) {
-        busy += balance_pick(&b.worker, &b.subset, NULL, 0)->slot == 3;
-        assert_true(balance_pick(&b.worker, &b.subset, tried, 2)->slot >= 2);
+        busy += pick(&b, NULL)->slot == 3;
+        assert_true(pick(&b, &tried)->slot >= 2);
     }
     assert_int_equal(busy, 0);
     balance_failed(&b.worker, &b.endpoints[2], b.worker.loop->now_ns);
     for (int i = 0; i < 1000; i++)
-        assert_int_not_equal(balance_pick(&b.worker, &b.subset, NULL, 0)->slot, 2);
+        assert_int_not_equal(pick(&b, NULL)->slot, 2);
     b.subset.count = 0;
-    assert_null(balance_pick(&b.worker, &b.subset, NULL, 0));
+    assert_null(pick(&b, NULL));
     bench_fini(&b);
 }
 
@@ -187,7 +200,7 @@ avoided_s(struct bench *b, const struct endpoint *e)
 {
     for (unsigned s = 0; s < 300; s++) {
         for (int i = 0; i < 100; i++) {
-            if (balance_pick(&b->worker, &b->subset, NULL, 0) == e)
+            if (pick(b, NULL) == e)
                 return s;
         }
         b->loop.now_ns += 1000000000;
@@ -263,7 +276,7 @@ next_of(struct bench *b, struct crowd *c, unsigned busy)
         at = gs_rng_below(&b->loop.rng, busy);
         atomic_fetch_sub(&slots_at(b->root.slots, c->on[at]->slot)->active, 1);
     }
-    e = balance_pick(&b->worker, &b->subset, NULL, 0);
+    e = pick(b, NULL);
     if (busy > 0) {
         atomic_fetch_add(&slots_at(b->root.slots, e->slot)->active, 1);
         c->on[at] = e;
@@ -319,7 +332,7 @@ test_weights_save_nobody_who_fails(void **state)
     static const uint16_t weights[ENDPOINTS] = { 10, 1000, 20, 10 };
     static struct bench b; /* not on the stack: it is aligned to cache lines */
     unsigned hits[ENDPOINTS] = { 0 };
-    uint32_t tried[2] = { 1, 2 };
+    struct tried tried = { .slots = { 1, 2 }, .count = 2 };
     uint32_t upto[ENDPOINTS];
 
     (void)state;
@@ -328,20 +341,20 @@ test_weights_save_nobody_who_fails(void **state)
     for (uint32_t i = 0; i < ENDPOINTS; i++)
         balance_observe(&b.worker, &b.endpoints[i], i == 1 ? 50000000 : 500000);
     for (unsigned i = 0; i < DRAWS; i++)
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        hits[pick(&b, NULL)->slot]++;
     assert_in_range(hits[1], DRAWS * 95 / 100, DRAWS * 97 / 100); /* 1000 of 1040 */
     balance_failed(&b.worker, &b.endpoints[1], b.loop.now_ns);
     memset(hits, 0, sizeof(hits));
     for (unsigned i = 0; i < 4000; i++) {
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
-        assert_true(balance_pick(&b.worker, &b.subset, tried, 2)->slot % 3 == 0);
+        hits[pick(&b, NULL)->slot]++;
+        assert_true(pick(&b, &tried)->slot % 3 == 0);
     }
     assert_int_equal(hits[1], 0);
     assert_in_range(hits[2], 1800, 2200); /* half of what is left */
     b.loop.now_ns += 120000000000;        /* two minutes later it is tried again */
     hits[1] = 0;
     for (unsigned i = 0; i < 1000; i++)
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        hits[pick(&b, NULL)->slot]++;
     assert_true(hits[1] > 900);
     bench_fini(&b);
 }
@@ -363,39 +376,219 @@ test_weights_leave_the_others_to_be_balanced(void **state)
     for (uint32_t i = 0; i < ENDPOINTS; i++)
         balance_observe(&b.worker, &b.endpoints[i], i == 1 ? 50000000 : 500000);
     for (unsigned i = 0; i < DRAWS; i++)
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        hits[pick(&b, NULL)->slot]++;
     assert_true(hits[1] < DRAWS / 10); /* when the second one drawn was a light one */
     assert_in_range(hits[3], DRAWS * 10 / 211 - DRAWS / 100, DRAWS * 10 / 211 + DRAWS / 100);
     /* One that has far more to do than its weight stands for gets no more. */
     atomic_store(&slots_at(b.root.slots, 3)->active, 12);
     memset(hits, 0, sizeof(hits));
     for (unsigned i = 0; i < DRAWS; i++)
-        hits[balance_pick(&b.worker, &b.subset, NULL, 0)->slot]++;
+        hits[pick(&b, NULL)->slot]++;
     assert_true(hits[3] < DRAWS / 1000);
     bench_fini(&b);
 }
 
-/* ---- retries ---- */
+/* ---- where some are out ---- */
 
-/* Given  a service whose every request fails
- * When   each asks for a retry
- * Then   a fifth of them get one, beside a few per second */
-static void
-test_retry_budget(void **state)
+#define PICKS 4000
+
+struct picks {
+    unsigned hits[ENDPOINTS], trials[ENDPOINTS];
+};
+
+/* keep: trials stay under way; else they end without a verdict. */
+static struct picks
+picks(struct bench *b, const struct tried *tried, bool keep)
 {
-    static struct bench b; /* not on the stack: it is aligned to cache lines */
-    unsigned retries = 0;
+    static const struct tried none;
+    struct picks p = { { 0 }, { 0 } };
+
+    for (int i = 0; i < PICKS; i++) {
+        struct outlier_trial trial = { .token = 0 };
+        const struct endpoint *e =
+            balance_pick(&b->worker, &b->subset, tried ? tried : &none, &trial);
+
+        p.hits[e->slot]++;
+        p.trials[e->slot] += trial.token != 0;
+        if (trial.token != 0 && !keep)
+            outlier_tried_nothing(slots_at(b->root.slots, e->slot), &trial);
+    }
+    return p;
+}
+
+static void
+put_out(struct bench *b, uint32_t i, uint64_t for_ms)
+{
+    struct slot *s = slots_at(b->root.slots, b->endpoints[i].slot);
+
+    atomic_store(&s->ejections, 1);
+    atomic_store(&s->ejection, ejection_word(b->loop.now_ms + for_ms, EJECTION_OUT));
+}
+
+static void
+test_who_is_out_is_not_picked(void **state)
+{
+    static struct bench b;
+    struct tried tried = { .slots = { 1 }, .count = 1 };
+    struct picks p;
 
     (void)state;
     bench_init(&b);
-    for (int i = 0; i < 10000; i++) {
-        b.loop.now_ms++; /* 1,000 a second for ten seconds */
-        retry_earn(&b.worker, 0);
-        retries += retry_spend(&b.worker, 0);
-    }
-    assert_in_range(retries, 2000, 2250);
-    assert_int_equal(atomic_load(&b.worker.counters.retries), retries);
-    assert_int_equal(atomic_load(&b.worker.counters.retries_denied), 10000 - retries);
+    put_out(&b, 0, 1000);
+    p = picks(&b, NULL, false);
+    assert_int_equal(p.hits[0], 0);
+    for (uint32_t i = 1; i < ENDPOINTS; i++)
+        assert_in_range(p.hits[i], 1000, 1700);
+    p = picks(&b, &tried, false); /* a retry: none that was tried, either */
+    assert_int_equal(p.hits[0] + p.hits[1], 0);
+    assert_in_range(p.hits[2], 1500, 2500);
+    b.subset.count = 1; /* the one that is out, alone */
+    p = picks(&b, NULL, true);
+    assert_int_equal(p.hits[0], PICKS);
+    assert_int_equal(p.trials[0], 1);
+    assert_int_equal(atomic_load(&b.worker.counters.panics), PICKS - 1);
+    assert_int_equal(atomic_load(&slots_at(b.root.slots, 0)->panics), PICKS - 1);
+    bench_fini(&b);
+}
+
+static void
+test_one_pick_tries_it_when_its_time_is_over(void **state)
+{
+    static struct bench b;
+    struct tried tried = { .slots = { 1 }, .count = 1 };
+    struct picks p;
+
+    (void)state;
+    bench_init(&b);
+    put_out(&b, 0, 0);
+    p = picks(&b, &tried, true);
+    assert_int_equal(p.hits[0], 0); /* a retry is not for trying out */
+    p = picks(&b, NULL, true);
+    assert_int_equal(p.hits[0], 1);
+    assert_int_equal(p.trials[0], 1);
+    bench_fini(&b);
+}
+
+/* Whoever is back soonest, where nobody else is left to a retry. */
+static void
+test_a_retry_may_use_who_is_out(void **state)
+{
+    static struct bench b;
+    struct tried tried = { .slots = { 1, 2 }, .count = 2 };
+    struct picks p;
+
+    (void)state;
+    bench_init(&b);
+    put_out(&b, 0, 5000);
+    put_out(&b, 3, 4000);
+    p = picks(&b, &tried, true);
+    assert_int_equal(p.hits[1] + p.hits[2], 0);
+    assert_int_equal(p.trials[0] + p.trials[3], 2); /* under trial, the other one is sooner */
+    assert_int_equal(p.hits[0] + p.hits[3], PICKS);
+    bench_fini(&b);
+}
+
+/* Given  endpoints of unequal weight, one of which is out
+ * When   requests and retries go to them, and its time is over then
+ * Then   the others share by weight, one request tries it, and who is taken back has its share */
+static void
+test_weights_hold_where_one_is_out(void **state)
+{
+    static const uint16_t weights[ENDPOINTS] = { 10, 40, 20, 30 };
+    static struct bench b;
+    struct tried tried = { .slots = { 1 }, .count = 1 };
+    uint32_t upto[ENDPOINTS];
+    struct picks p;
+
+    (void)state;
+    bench_init(&b);
+    set_weights(&b, weights, upto);
+    p = picks(&b, &tried, false);
+    assert_int_equal(p.hits[1], 0);
+    assert_in_range(p.hits[3], PICKS * 46 / 100, PICKS * 54 / 100); /* 30 of 60 */
+    put_out(&b, 3, 1000);
+    p = picks(&b, NULL, false);
+    assert_int_equal(p.hits[3], 0);
+    assert_in_range(p.hits[0], PICKS * 12 / 100, PICKS * 17 / 100); /* 10 of 70 */
+    assert_in_range(p.hits[1], PICKS * 53 / 100, PICKS * 61 / 100); /* 40 of 70 */
+    p = picks(&b, &tried, false);
+    assert_int_equal(p.hits[1] + p.hits[3], 0);
+    assert_in_range(p.hits[2], PICKS * 62 / 100, PICKS * 71 / 100); /* 20 of 30 */
+    b.loop.now_ms += 1000;
+    p = picks(&b, NULL, true);
+    assert_int_equal(p.hits[3], 1);
+    assert_int_equal(p.trials[3], 1);
+    atomic_store(&slots_at(b.root.slots, b.endpoints[3].slot)->ejection, 0);
+    p = picks(&b, NULL, false);
+    assert_in_range(p.hits[3], PICKS * 27 / 100, PICKS * 33 / 100);
+    bench_fini(&b);
+}
+
+/* Those that are left fail as well: once a second, one that is out is tried early. */
+static void
+test_tried_early_when_the_rest_fails(void **state)
+{
+    static struct bench b;
+    struct outlier_pool pool;
+    struct picks p;
+
+    (void)state;
+    bench_init(&b);
+    b.loop.now_ms = 100000;
+    b.subset.count = 2;
+    put_out(&b, 0, 30000);
+    p = picks(&b, NULL, false);
+    assert_int_equal(p.hits[0], 0);
+    pool = worker_outliers(&b.worker, &b.subset);
+    for (unsigned i = 0; i < OUTLIER_ERRORS; i++)
+        assert_int_not_equal(outlier_fault(&pool, b.list[1], OUTLIER_5XX), OUTLIER_EJECTED);
+    p = picks(&b, NULL, false);
+    assert_int_equal(p.trials[0], 1);
+    assert_int_equal(p.hits[0], 1);
+    b.loop.now_ms += OUTLIER_AGAIN_MS;
+    p = picks(&b, NULL, false);
+    assert_int_equal(p.trials[0], 1);
+    bench_fini(&b);
+}
+
+static void
+test_nobody_is_left_out_when_too_few_are_left(void **state)
+{
+    struct outlier_policy policy = outlier_policy_default;
+    static struct bench b;
+    struct picks p;
+
+    (void)state;
+    bench_init(&b);
+    b.subset.outliers = &policy;
+    put_out(&b, 0, 1000);
+    put_out(&b, 1, 1000);
+    policy.min_health_percent = 50; /* that many are left */
+    p = picks(&b, NULL, false);
+    assert_int_equal(p.hits[0] + p.hits[1], 0);
+    policy.min_health_percent = 51;
+    p = picks(&b, NULL, false);
+    for (uint32_t i = 0; i < ENDPOINTS; i++)
+        assert_in_range(p.hits[i], 600, 1400);
+    assert_int_equal(atomic_load(&b.worker.counters.panics), p.hits[0] + p.hits[1]);
+    policy = outlier_policy_default;
+    policy.errors_5xx = 0; /* off: whoever is out is used */
+    p = picks(&b, NULL, false);
+    assert_true(p.hits[0] > 600 && p.hits[1] > 600);
+    bench_fini(&b);
+}
+
+/* When all of a subset are unhealthy by their owners, each pick is one in panic. */
+static void
+test_panic_is_counted(void **state)
+{
+    static struct bench b;
+
+    (void)state;
+    bench_init(&b);
+    b.subset.panic = true;
+    (void)picks(&b, NULL, false);
+    assert_int_equal(atomic_load(&b.worker.counters.panics), PICKS);
     bench_fini(&b);
 }
 
@@ -411,7 +604,13 @@ main(void)
         cmocka_unit_test(test_weights_of_endpoints),
         cmocka_unit_test(test_weights_save_nobody_who_fails),
         cmocka_unit_test(test_weights_leave_the_others_to_be_balanced),
-        cmocka_unit_test(test_retry_budget),
+        cmocka_unit_test(test_who_is_out_is_not_picked),
+        cmocka_unit_test(test_one_pick_tries_it_when_its_time_is_over),
+        cmocka_unit_test(test_a_retry_may_use_who_is_out),
+        cmocka_unit_test(test_weights_hold_where_one_is_out),
+        cmocka_unit_test(test_tried_early_when_the_rest_fails),
+        cmocka_unit_test(test_nobody_is_left_out_when_too_few_are_left),
+        cmocka_unit_test(test_panic_is_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
