@@ -222,14 +222,7 @@ class Ills:
         self.b.say("well")
 
 
-LATE = pytest.mark.xfail(strict=True, reason="an answer that is late is not asked for elsewhere yet")
-CUT = pytest.mark.xfail(strict=False, reason="nor is one that another node says was cut")
-
-
-@pytest.mark.parametrize("ill", [
-    pytest.param("killed", marks=CUT), pytest.param("stopped", marks=LATE),
-    pytest.param("black_hole", marks=LATE), pytest.param("half_closed", marks=CUT), "dribbling"
-])
+@pytest.mark.parametrize("ill", ["killed", "stopped", "black_hole", "half_closed", "dribbling"])
 def test_an_application_falls_ill(spaces, bench, backend, tell, ill):
     """One of two: no GET fails; a POST only if it was there; none is executed twice."""
     if ill == "black_hole" and netns.why_not():
