@@ -16,7 +16,7 @@
 #define CUT_MS 30000.0       /* or, before the cut, that it cannot be reached: 6 to 13 s */
 #define RETURN_MS 5000.0     /* and that it is back, with its services */
 #define HEAL_MS 15000.0      /* and all of it after a partition */
-#define EJECT_MS 10000.0     /* from the first failure until somebody ejects */
+#define EJECT_MS 15000.0     /* from the first failure until somebody ejects: 0.1 to 6 s */
 #define EJECT_FAILURES 5     /* in a row: so many eject */
 #define EJECT_ON_THEIR_WAY 1 /* of each caller, that were asked before */
 #define EDITED_MS 500        /* how long two sides go their own ways */
@@ -198,7 +198,7 @@ eject(struct tour *t, const struct sick *s, struct result *r, struct gs_why *why
     double ms;
     gs_err e;
 
-    e = tour_until(t, is_ejected, s, EJECT_MS * LIMIT, &ms, why);
+    e = tour_until(t, is_ejected, s, EJECT_MS, &ms, why);
     if (e == GS_E_OK)
         e = await_finish_count(t, mark, &during, why);
     if (e == GS_E_OK)

@@ -135,7 +135,7 @@ def nothing_left(tmp, known, text, files=True):
         assert list(tmp.iterdir()) == []
     for host in addresses_in(text):
         for port in ports_in(text):
-            assert not abandoned(host, port), (host, port)
+            until(f"{host}:{port} is let go", lambda: not abandoned(host, port), 5)
 
 
 class Demo:
@@ -194,7 +194,7 @@ class Demo:
 
 
 # ---- addresses ----
-# Before the tours are under way, since one of these takes a port of every address.
+# Before the tours are under way, since one of these takes a port of every address that is free.
 
 
 def test_a_taken_port_moves_all_nodes(tmp):
@@ -219,23 +219,17 @@ def test_a_taken_port_moves_all_nodes(tmp):
 
 def test_a_port_taken_everywhere_moves_all_ports(tmp):
     with contextlib.ExitStack() as stack:
-        s = stack.enter_context(socket.socket())
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-        def taken():  # not while another demo runs on this machine
-            try:
-                s.bind(("0.0.0.0", 4143))
+        for i in range(11, 251):
+            s = stack.enter_context(socket.socket())
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):  # somebody else holds it, which does as well
+                s.bind((f"127.0.0.{i}", 4143))
                 s.listen()
-                return True
-            except OSError:
-                return False
-
-        until("4143 is free everywhere", taken, 30)
         d = stack.enter_context(Demo(tmp, "--nodes", "3", "--keep"))
         d.until_says("[2/6]")
-        assert re.search(r"is taken, so the nodes are on 127\.0\.0\.\d+-\d+ with \d+ added to each port",
+        assert re.search(r"is taken.*, so the nodes are on 127\.0\.0\.\d+-\d+ with \d+ added to each port",
                          d.out()), d.out()
-        assert re.search(r"through 127\.0\.0\.11:42\d\d$", d.out(), re.M), d.out()
+        assert re.search(r"through 127\.0\.0\.\d+:42\d\d$", d.out(), re.M), d.out()
         assert d.send(signal.SIGINT).wait() == 1
         d.nothing_left()
 
@@ -287,7 +281,7 @@ class Tours:
                          GOSSAMER_ADMIN_LISTEN="256.0.0.1:1",
                          GOSSAMER_SOCKET="/nowhere")
             elif name == "broken":
-                d = Demo(tmp, "--json", GOSSAMER_DEMO_BREAK="v2")
+                d = Demo(tmp, "--json", "--nodes=3", GOSSAMER_DEMO_BREAK="v2")
             else:
                 tmp = tmp / "it's"  # what is printed is for a shell
                 tmp.mkdir()
@@ -424,7 +418,7 @@ def test_a_node_that_dies_by_itself_is_told(tours, tmp):
         os.kill(node_pid(d.known, "n2"), signal.SIGABRT)
         assert d.wait() == 1
         assert "node n2 was killed by signal 6; the end of its log:" in d.err(), d.err()
-        assert re.search(r"log:\n\d{4}-\S+Z INFO .*\n(\d{4}-.*\n)+", d.err()), d.err()
+        assert re.search(r"log:\n(\d{4}-\S+Z (INFO|WARN) .*\n)+", d.err()), d.err()
         d.nothing_left()
 
 
