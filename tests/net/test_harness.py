@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import pathlib
+import re
 import types
 
 import pytest
@@ -252,3 +254,15 @@ def test_stale_finds_what_was_answered_by_a_former_rule():
     found, sure = stale(right + wrong, changes, body_of)
     assert [f[0] for f in found] == wrong
     assert sure == 6
+
+
+# ---- the suite ----
+
+
+def test_every_file_is_in_a_group():
+    """What tests/meson.build does not name would never run."""
+    here = pathlib.Path(__file__).parent
+    text = (here.parent / "meson.build").read_text()
+    groups = re.search(r"^net_groups = \{(.*?)^\}", text, re.M | re.S)[1]
+    named = re.findall(r"'(\w+)'(?=,|\])", groups)
+    assert sorted(named) == sorted(p.stem.removeprefix("test_") for p in here.glob("test_*.py"))
