@@ -201,8 +201,10 @@ start_admin(struct running *r, struct gs_why *why)
 {
     const struct config *c = r->node.config;
     struct admin_options o = { &r->node, r->node.loop, r->h1, c->admin.listen, c->admin.socket };
-    gs_err e = admin_start(&o, &r->admin, why);
+    gs_err e = node_dir_for_socket(c->admin.socket, why);
 
+    if (e == GS_E_OK)
+        e = admin_start(&o, &r->admin, why);
     if (e == GS_E_IN_USE && strstr(why->text, "cannot listen on") &&
         !strstr(why->text, c->admin.socket))
         port_owner_explain(&c->admin.listen, "admin.listen", why);

@@ -13,25 +13,36 @@
 
 #define DIR_PATH_MAX 4096
 
+/* What is not there of the first `len` bytes of path, a directory, and of its parents. */
 static gs_err
-make_dirs(const char *path, struct gs_why *why)
+make_dirs(const char *path, size_t len, mode_t mode, const char *key, struct gs_why *why)
 {
     char part[DIR_PATH_MAX];
-    size_t len = strlen(path);
 
     if (len >= sizeof(part))
-        return gs_refuse(why, GS_E_INVALID, "state_dir is too long: %s", path);
+        return gs_refuse(why, GS_E_INVALID, "%s is too long: %s", key, path);
     for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0')
+        if (path[i] != '/' && i < len)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+        if (mkdir(part, mode) != 0 && errno != EEXIST)
             return gs_refuse(why, GS_E_IO,
-                             "cannot make %s: %s; set state_dir to a directory you may write", part,
-                             strerror(errno));
+                             "cannot make %s: %s; set %s to a place where you may write", part,
+                             strerror(errno), key);
     }
     return GS_E_OK;
+}
+
+gs_err
+node_dir_for_socket(const char *path, struct gs_why *why)
+{
+    const char *slash = strrchr(path, '/');
+
+    /* The socket's own mode says who may use it. */
+    return slash && slash > path
+               ? make_dirs(path, (size_t)(slash - path), 0755, "admin.socket", why)
+               : GS_E_OK;
 }
 
 /* The lock holds our pid, for the message of the next one. */
@@ -62,7 +73,7 @@ gs_err
 node_dir_open(const char *dir, int *out, struct gs_why *why)
 {
     char path[DIR_PATH_MAX + 8];
-    gs_err e = make_dirs(dir, why);
+    gs_err e = make_dirs(dir, strlen(dir), 0700, "state_dir", why);
     int fd;
 
     if (e != GS_E_OK)

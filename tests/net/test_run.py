@@ -49,6 +49,15 @@ def test_a_second_one_on_the_same_state_dir_refuses(bench):
     assert a.ask().status == 200
 
 
+def test_the_folder_of_the_socket_is_made(bench):
+    """/run is empty after a boot, and nobody should have to make /run/gossamer first."""
+    n = bench.node(start=False, services=[])
+    n.socket_path = str(n.dir / "run" / "gossamer" / "admin.sock")
+    n.start()
+    assert st.S_IMODE(os.stat(n.socket_path).st_mode) == 0o660
+    assert cli("members", "--socket", n.socket_path)[0] == 0
+
+
 def test_a_killed_one_leaves_nothing_in_the_way(bench):
     """SIGKILL leaves lock file, socket file and connections: the next start minds none of them."""
     n, o = bench.echo()
