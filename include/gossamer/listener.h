@@ -22,5 +22,6 @@ gs_err gs_listen_addr(int fd, struct gs_addr *out) GS_MUST_CHECK; /* what was bo
 /* Takes the descriptor. */
 struct gs_listener *gs_listener_new(struct gs_loop *loop, int fd,
                                     const struct gs_listener_events *events);
-void gs_listener_accept_waiting(struct gs_listener *l); /* until nobody waits, for a drain */
-void gs_listener_close(struct gs_listener *l);          /* NULL is fine; freed later */
+/* Until nobody waits, and nobody comes any more: of TCP, to be closed next. */
+void gs_listener_accept_waiting(struct gs_listener *l);
+void gs_listener_close(struct gs_listener *l); /* NULL is fine; freed later */

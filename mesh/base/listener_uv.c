@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,6 +18,7 @@
 #include "mesh/base/loop_uv.h"
 
 #define ACCEPT_AGAIN_MS 100
+#define LAST_ONES_MS 1           /* for handshakes that another processor is through with nearly */
 #define ACCEPT_WAITING_MAX 65536 /* of a drain: the backlog, and those who come meanwhile */
 
 struct gs_listener {
@@ -185,11 +188,35 @@ accept_one(struct gs_listener *l)
     return errno == EINTR || errno == ECONNABORTED;
 }
 
+/* Nobody can begin to connect any more: SYN is dropped, to be sent again a second later, when this
+ * port is closed or another process has it. Without this, who comes between the last accept and the
+ * close is let in by the kernel and then reset. Where it cannot be done, that stays so. */
+static void
+drop_syns(int fd)
+{
+    struct sock_filter drop[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags of TCP's header */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1), /* SYN without ACK */
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = { GS_COUNT(drop), drop };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
 void
 gs_listener_accept_waiting(struct gs_listener *l)
 {
-    for (int i = 0; i < ACCEPT_WAITING_MAX && accept_one(l); i++)
-        ;
+    struct pollfd waiting = { .fd = l->fd, .events = POLLIN };
+    int left = ACCEPT_WAITING_MAX;
+
+    drop_syns(l->fd);
+    do {
+        while (left > 0 && accept_one(l))
+            left--;
+    } while (left-- > 0 && poll(&waiting, 1, LAST_ONES_MS) > 0);
 }
 
 static void

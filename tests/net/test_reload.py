@@ -272,7 +272,7 @@ REFUSED = [
     ("gossip.bind", lambda c: c["gossip"].update(bind=f"{HOST}:1"), "bind:"),
     ("gossip.join", lambda c: c["gossip"].update(join=[f"{HOST}:1"]), f"- {HOST}:1"),
     ("proxy.outbound", lambda c: c["proxy"].update(outbound=f"{HOST}:1"), "outbound:"),
-    ("proxy.workers", lambda c: c["proxy"].update(workers=3), "workers: 3"),
+    ("proxy.workers", lambda c: c["proxy"].update(workers=7), "workers: 7"),
     ("admin.socket", lambda c: c["admin"].update(socket="/tmp/x.sock"), "socket:"),
     ("services[0].outbound", lambda c: c["services"][0].update(outbound=f"{HOST}:4"), f"outbound: {HOST}:4"),
 ]
