@@ -21,10 +21,10 @@ from lib.client import Cut, request
 from lib.node import cli, service
 from lib.policy import Label
 from lib.services import Hammer, Services
-from lib.settings import HEAVY, sanitized, secs, until
+from lib.settings import HEAVY, sanitized, scaled, secs, until
 from lib.users import Users, books, whole_sse
 
-STREAM_S = 20 if HEAVY else 3  # of the streams that a rolling restart must not cut
+STREAM_S = scaled("GOSSAMER_STREAM_S", 3, 20)  # of the streams that a rolling restart must not cut
 ROUNDS = 3 if HEAVY else 1
 STORMS = 100 if HEAVY else 10
 

@@ -346,7 +346,7 @@ def test_good_requests_beside_an_attack(bench, backend, tell):
     n2 = m.host(tools={"v2": backend("v2", delay=0.02)})
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"] * 2)
-    count = 10000 if HEAVY else 400
+    count = scaled("GOSSAMER_ATTACKED", 400, 10000)
     for _ in range(3):  # what else the machine does can only make it worse
         figures = []
         attack = Attack(seed=SEED, http=n1.outbound, mesh=n1.inbound, gossip=n1.gossip, admin=n1.admin)
@@ -427,7 +427,7 @@ def test_a_rolling_restart(bench, backend, tell):
     m.wait_endpoints("tools", ["healthy"] * 2)
     m.policy(m["n3"], destination_rule(all="all", none="none"), virtual_service(all=100, none=0))
     away, drained, back = {}, [], []
-    with Streams(m.nodes, 20 if HEAVY else 0.7) as streams, \
+    with Streams(m.nodes, scaled("GOSSAMER_STREAM_S", 1, 20)) as streams, \
             Offered(m.nodes, RATE, mixture(5), limit=20) as load:
         load.wait(RATE // 2)
         for n in m.nodes:
