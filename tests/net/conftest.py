@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from lib.mesh import Mesh  # noqa: E402
 from lib.node import Node, service  # noqa: E402
 from lib.origin import Origin  # noqa: E402
+from lib.policy import Label  # noqa: E402
 from lib.settings import BIN, HEAVY, SLOW, sanitized  # noqa: E402
 
 
@@ -88,3 +89,28 @@ def module_bench(tmp_path_factory):
     b = Bench(tmp_path_factory.mktemp("m"))
     yield b
     b.close()
+
+
+@pytest.fixture
+def labels():
+    """Makes applications that answer with their name, and ends them."""
+    made = []
+
+    def make(name):
+        made.append(Label(name).start())
+        return made[-1]
+
+    yield make
+    for x in made:
+        x.stop()
+
+
+@pytest.fixture
+def tell(capsys):
+    """Says a figure whether or not the test fails."""
+
+    def out(text):
+        with capsys.disabled():
+            print(f"\n    {text}", end="")
+
+    return out

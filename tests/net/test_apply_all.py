@@ -13,7 +13,7 @@ import pytest
 from lib.mesh import note
 from lib.node import cli, instance, service
 from lib.offered import Offered
-from lib.policy import Label, destination_rule, get, shares, stale, versions, virtual_service
+from lib.policy import destination_rule, get, shares, stale, versions, virtual_service
 from lib.services import Hammer, Services
 from lib.settings import HEAVY, secs, until
 
@@ -31,29 +31,6 @@ def serving(bench, count, services=None):
 @pytest.fixture
 def five(bench):
     return serving(bench, 5)
-
-
-@pytest.fixture
-def labels():
-    made = []
-
-    def make(name):
-        made.append(Label(name).start())
-        return made[-1]
-
-    yield make
-    for x in made:
-        x.stop()
-
-
-@pytest.fixture
-def tell(capsys):
-
-    def out(text):
-        with capsys.disabled():
-            print(f"\n    {text}", end="")
-
-    return out
 
 
 def apply(n, *objects, wait="10s", timeout=30, **params):

@@ -29,16 +29,6 @@ ROUNDS = 3 if HEAVY else 1
 STORMS = 100 if HEAVY else 10
 
 
-@pytest.fixture
-def tell(capsys):
-
-    def out(text):
-        with capsys.disabled():
-            print(f"\n    {text}", end="")
-
-    return out
-
-
 def turned_away(n):
     """A new connection is refused, cut, or answered 503 with Connection: close."""
     try:

@@ -37,16 +37,6 @@ RESPONSE_S, ILL_S, LIMIT_S = (2, 4, 5) if HEAVY else (0.7, 1.2, 2)
 
 
 @pytest.fixture
-def tell(capsys):
-
-    def out(text):
-        with capsys.disabled():
-            print(f"\n    {text}", end="")
-
-    return out
-
-
-@pytest.fixture
 def backend(tmp_path):
     with contextlib.ExitStack() as stack:
         yield lambda name, **kw: stack.enter_context(Backend(tmp_path, name, **kw))

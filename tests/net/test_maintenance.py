@@ -24,29 +24,6 @@ OWN = "gossamer.dev/v1"
 
 
 @pytest.fixture
-def labels():
-    made = []
-
-    def make(name):
-        made.append(Label(name).start())
-        return made[-1]
-
-    yield make
-    for x in made:
-        x.stop()
-
-
-@pytest.fixture
-def tell(capsys):
-
-    def out(text):
-        with capsys.disabled():
-            print(f"\n    {text}", end="")
-
-    return out
-
-
-@pytest.fixture
 def five(bench, labels):
     m = Services(bench)
     m.origins = [labels(f"v{i}") for i in (1, 2, 3)]

@@ -32,16 +32,6 @@ pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"SKIPPED: {WHY_NOT}")
 
 
 @pytest.fixture
-def tell(capsys):
-
-    def out(text):
-        with capsys.disabled():
-            print(f"\n    {text}", end="")
-
-    return out
-
-
-@pytest.fixture
 def net():
     n = netns.Net(5)
     yield n

@@ -17,7 +17,7 @@ import pytest
 from lib import client
 from lib.client import request
 from lib.node import cli, free_port, instance, service, yaml
-from lib.policy import Label, destination_rule, virtual_service
+from lib.policy import destination_rule, virtual_service
 from lib.services import Services
 from lib.settings import BIN, HOST, SEED, child_env, scaled, secs, until
 from lib.users import Users, books
@@ -25,29 +25,6 @@ from lib.users import Users, books
 GARBAGE = scaled("GOSSAMER_GARBAGE", 100, 500)
 RELOADS = scaled("GOSSAMER_RELOADS", 100, 300)
 CHECK = {"interval": "300ms"}
-
-
-@pytest.fixture
-def tell(capsys):
-
-    def out(text):
-        with capsys.disabled():
-            print(f"\n    {text}", end="")
-
-    return out
-
-
-@pytest.fixture
-def labels():
-    made = []
-
-    def make(name):
-        made.append(Label(name).start())
-        return made[-1]
-
-    yield make
-    for x in made:
-        x.stop()
 
 
 def counts(n):
