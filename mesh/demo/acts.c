@@ -12,11 +12,11 @@
 #define POINTS 3.0           /* a share may be off by so much */
 #define APPLY_MS 1000.0      /* a change may take so long on all nodes */
 #define MEET_MS 5000.0       /* nodes that start may take so long to know each other */
-#define DEAD_MS 5000.0       /* and so long to know that one was killed: 0.1 to 2 s */
+#define DEAD_MS 3000.0       /* and so long to know that one was killed: 0.1 to 2 s */
 #define CUT_MS 30000.0       /* or, before the cut, that it cannot be reached: 6 to 13 s */
 #define RETURN_MS 5000.0     /* and that it is back, with its services */
 #define HEAL_MS 15000.0      /* and all of it after a partition */
-#define EJECT_MS 15000.0     /* from the first failure until somebody ejects: 0.1 to 6 s */
+#define EJECT_MS 10000.0     /* from the first failure until somebody ejects: 0.1 to 6 s */
 #define EJECT_FAILURES 5     /* in a row: so many eject */
 #define EJECT_ON_THEIR_WAY 1 /* of each caller, that were asked before */
 #define EDITED_MS 500        /* how long two sides go their own ways */

@@ -337,7 +337,7 @@ def test_stale_connections_cost_nothing(bench, capsys, method, how, workers):
     rng, lost = random.Random(SEED), []
 
     def request(i):
-        time.sleep(rng.random() * 0.004)  # so that connections are kept for about as long as that
+        time.sleep(rng.random() * 0.01)  # so that connections are idle for about as long as they live
         return client.request(method, f"/w/{i}", "tools", body=body)
 
     def check(answer, i):
@@ -355,7 +355,7 @@ def test_stale_connections_cost_nothing(bench, capsys, method, how, workers):
               f"connections closed, {stale} times too late, {len(lost)} POSTs lost", end="")
     assert all(done[t] == (0 if t in lost else 1) for t in done if method == "POST")
     assert len(done) == conns * per - len(lost)
-    assert closed > conns * per // 20 and stale > 0  # else it has shown little
+    assert closed > conns * per // 10 and stale > 0  # else it has shown little
     assert len(lost) <= conns * per // 200
 
 
@@ -492,8 +492,8 @@ HOWS = ["good"] * 12 + ["close", "reset", "head_cut", "body_cut", "500", "503", 
 def test_random_failures(bench, where, capsys):
     """Every ID is of one request, and what is wrong with it is drawn: no POST is done twice, nothing is
     asked again once its answer has begun, and each answer is that of its request."""
-    p = Place(bench, where, 2, {"response": f"{int(secs(1) * 1000)}ms"}, rule=None)
-    per, conns = scaled("GOSSAMER_RANDOM", 120, 1000), 12
+    p = Place(bench, where, 2, {"response": f"{int(secs(0.3) * 1000)}ms"}, rule=None)
+    per, conns = scaled("GOSSAMER_RANDOM", 120, 3000), 12
     results, problems = {}, []
 
     def run(k):
