@@ -298,9 +298,9 @@ def test_a_user_who_may_not_read_it(public, good):
     """The same as another user than root, for whom permissions mean something."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to be somebody else")
-    if subprocess.run([BIN, "version"], user=65534, capture_output=True).returncode != 0:
-        pytest.skip(f"{BIN} cannot be run by another user")
     v = Victim(public, good[0])
+    # A copy: the folder of the build may be closed to others.
+    v.n.bin = shutil.copy(BIN, public.path / "gossamer")
     v.lay()
     v.n.write()
     (v.n.state_dir / "mesh.state").chmod(0)

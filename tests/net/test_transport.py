@@ -18,7 +18,7 @@ from lib.client import Cut
 from lib.crossed import Mixture, Run
 from lib.h2 import Peer
 from lib.transport import BIN, Mesh
-from lib.settings import HOST, SEED, scaled, secs, until
+from lib.settings import HOST, SEED, Idle, scaled, secs, until
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MESH_NODE_BIN is not set")
 EXCHANGES = scaled("GOSSAMER_MESH_EXCHANGES", 5000, 100000)
@@ -242,24 +242,14 @@ def test_stalled_cycle(mesh, bench):
         s.sendall(f"GET /bytes/3000000 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         stalled.append(s)
     until("all are under way", lambda: len(oa.seen) + len(ob.seen) >= 400, 30)
-    held = []
-
-    def probe(worst=0.0):
+    until("nothing of them moves any more",
+          Idle([n.proc.pid for n in (a, b)], [o.thread.native_id for o in (oa, ob)]), 60)
+    worst = 0.0
+    for i in range(50):
         for addr, host in ((a.outbound, "eb"), (b.outbound, "ea")):
             t = time.monotonic()
-            assert ask(addr, f"/id/{len(held)}", host=host).body == f"{len(held)}\n".encode()
+            assert ask(addr, f"/id/{i}", host=host).body == f"{i}\n".encode()
             worst = max(worst, time.monotonic() - t)
-        return worst
-
-    def settled():
-        probe()
-        held.append(oa.bytes_out + ob.bytes_out)
-        return len(held) > 50 and held[-50] + 65536 > held[-1]  # its blocks are that large
-
-    until("nothing of them moves any more", settled, 60)
-    worst = 0
-    for _ in range(50):
-        worst = probe(worst)
     for s in stalled:
         s.close()
     assert worst <= secs(0.1), worst

@@ -375,13 +375,15 @@ test_trial_under_another_policy(void **state)
 /* ---- several workers ---- */
 
 #define WORKERS 4
-#define ROUNDS 20000
+#define PHASES 1000
+#define PHASE_ROUNDS 20
 
 struct party {
     pthread_t thread;
+    pthread_barrier_t *phase;
     struct bench *b;
     unsigned number;
-    unsigned ejected, trials, readmitted, failed_trials;
+    unsigned ejected, trials, readmitted, failed_trials, overlaps;
 };
 
 static _Atomic unsigned trying[ENDPOINTS_MAX]; /* requests that try it, now */
@@ -395,7 +397,8 @@ try(struct party *p, const struct outlier_pool *pool, unsigned i, unsigned draw)
     if (!outlier_try(pool, s, draw % 7 == 0, &trial))
         return;
     p->trials++;
-    assert_int_equal(atomic_fetch_add(&trying[i], 1), 0); /* nobody else does */
+    p->overlaps += atomic_fetch_add(&trying[i], 1);
+    (void)sched_yield(); /* a trial takes its time */
     atomic_fetch_sub(&trying[i], 1);
     if (draw % 3 == 0)
         outlier_tried_nothing(s, &trial);
@@ -405,19 +408,24 @@ try(struct party *p, const struct outlier_pool *pool, unsigned i, unsigned draw)
         p->failed_trials += outlier_tried_fault(pool, s, &trial, OUTLIER_LOCAL);
 }
 
+/* Time passes between phases only, and clocks differ by less than a trial may take: how long a
+ * thread is kept from running does not make its trial one that is over. */
 static void *
 work(void *arg)
 {
     struct party *p = arg;
     struct outlier_pool pool = p->b->pool;
+    uint64_t began_ms = pool.now_ms;
     struct gs_rng rng;
 
     gs_rng_init(&rng, p->number);
-    for (unsigned n = 0; n < ROUNDS; n++) {
+    for (unsigned n = 0; n < PHASES * PHASE_ROUNDS; n++) {
         unsigned i = gs_rng_below(&rng, p->b->subset.count);
         unsigned draw = gs_rng_below(&rng, 100);
 
-        pool.now_ms += draw; /* theirs differ by little */
+        if (n % PHASE_ROUNDS == 0)
+            (void)pthread_barrier_wait(p->phase);
+        pool.now_ms = began_ms + 200 * (n / PHASE_ROUNDS) + p->number;
         if (draw < 70)
             p->ejected += outlier_fault(&pool, p->b->list[i], OUTLIER_5XX) == OUTLIER_EJECTED;
         else if (draw < 80)
@@ -435,15 +443,17 @@ test_workers_agree(void **state)
 {
     struct party parties[WORKERS] = { 0 };
     static struct bench b;
-    unsigned ejected = 0, readmitted = 0, trials = 0, out = 0;
+    pthread_barrier_t phase;
+    unsigned ejected = 0, readmitted = 0, trials = 0, overlaps = 0, out = 0;
 
     (void)state;
     bench_init(&b, 8);
+    assert_int_equal(pthread_barrier_init(&phase, NULL, WORKERS), 0);
     b.policy.errors_5xx = 2;
     b.policy.base_ms = 100;
     b.policy.max_percent = 50;
     for (unsigned i = 0; i < WORKERS; i++) {
-        parties[i] = (struct party){ .b = &b, .number = i + 1 };
+        parties[i] = (struct party){ .b = &b, .number = i + 1, .phase = &phase };
         assert_int_equal(pthread_create(&parties[i].thread, NULL, work, &parties[i]), 0);
     }
     for (unsigned i = 0; i < WORKERS; i++) {
@@ -451,6 +461,7 @@ test_workers_agree(void **state)
         ejected += parties[i].ejected;
         readmitted += parties[i].readmitted;
         trials += parties[i].trials;
+        overlaps += parties[i].overlaps;
     }
     for (unsigned i = 0; i < b.subset.count; i++)
         out += outlier_is_out(slot(&b, i));
@@ -458,6 +469,8 @@ test_workers_agree(void **state)
     assert_true(trials > 100);
     assert_int_equal(ejected, readmitted + out);
     assert_true(out <= 4);
+    assert_int_equal(overlaps, 0); /* one request tries it, and nobody else does */
+    assert_int_equal(pthread_barrier_destroy(&phase), 0);
     bench_fini(&b);
 }
 

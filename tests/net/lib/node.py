@@ -138,7 +138,7 @@ class Node:
         self.name, self.services, self.timeouts = name, list(services), timeouts or {}
         self.workers, self.extra = workers or WORKERS, extra or {}
         self.join, self.key_file, self.proxy = list(join), key_file, proxy
-        self.user, self.group, self.space, self.env = None, group, space, env or {}
+        self.bin, self.user, self.group, self.space, self.env = BIN, None, group, space, env or {}
         self.args, self.limits = list(args), limits or {}
         self.outbound, self.admin = ((HOST, free_port()) for _ in range(2))
         self.inbound, self.gossip = ((space.ip if space else HOST, free_port()) for _ in range(2))
@@ -186,12 +186,12 @@ class Node:
 
     def spawn(self):
         """Start without waiting. Output goes to files in the node's directory."""
-        assert os.access(BIN, os.X_OK), f"no binary at {BIN}: build it or set GOSSAMER_BIN"
+        assert os.access(self.bin, os.X_OK), f"no binary at {self.bin}: build it or set GOSSAMER_BIN"
         self.write()
         self.log_path = self.dir / "stderr.log"
         with (self.inside(), open(self.dir / "stdout.log", "ab") as out,
               open(self.log_path, "ab") as err):
-            cmd = [BIN, "run", "-c", str(self.config_path), *self.args]
+            cmd = [self.bin, "run", "-c", str(self.config_path), *self.args]
             self.proc = subprocess.Popen(cmd,
                                          stdin=subprocess.DEVNULL,
                                          stdout=out,

@@ -52,6 +52,31 @@ def until(what, condition, timeout=5.0):
         time.sleep(0.004)
 
 
+class Idle:
+    """Called again and again: have these processes, or threads of this one, been idle for a while?
+    Idle is less than a tenth of a processor: what gossips is never quite."""
+
+    def __init__(self, processes, threads=(), seconds=0.3):
+        self.files = [pathlib.Path(f"/proc/{p}/stat") for p in processes]
+        self.files += [pathlib.Path(f"/proc/self/task/{t}/stat") for t in threads]
+        self.seconds = secs(seconds)
+        self.since, self.was = time.monotonic(), self.used()
+
+    def used(self):
+        """Seconds of a processor, of all."""
+        fields = [f.read_text().rpartition(")")[2].split() for f in self.files]
+        return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+    def __call__(self):
+        now = time.monotonic()
+        if now - self.since < self.seconds:
+            return False
+        used = self.used()
+        idle = used - self.was < 0.1 * (now - self.since)
+        self.since, self.was = now, used
+        return idle
+
+
 def sanitized(path=BIN, _known={}):
     """Which sanitizer the binary carries, or "": resident memory means nothing under one."""
     if path not in _known:
