@@ -1,8 +1,7 @@
 /* test_forget.c - who is dead for a day, or left an hour ago, goes: that is told once, and all of
  * its own goes along. */
 #include "tests/unit/cores.h"
-
-#include <malloc.h>
+#include "tests/unit/live_memory.h"
 
 /* A day passes quickly when nobody probes more often than each minute. */
 static struct cores *
@@ -307,9 +306,9 @@ test_members_that_come_and_go_leave_nothing(void **state)
         assert_int_equal(me->g->records.store.count, 1); /* its own */
         gossip_check(me->g);
         if (n == 1000)
-            used = mallinfo2().uordblks;
+            used = live_memory();
     }
-    assert_true(mallinfo2().uordblks <= used + 4096);
+    assert_int_equal(live_memory(), used);
     cores_free(c);
 }
 

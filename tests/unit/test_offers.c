@@ -1,7 +1,6 @@
 /* test_offers.c - records of other nodes: what is taken of them, what is left out and told, what
  * they disagree on, and that a change touches its own services only. */
-#include <malloc.h>
-
+#include "tests/unit/live_memory.h"
 #include "tests/unit/owners.h"
 
 #include <gossamer/rng.h>
@@ -435,12 +434,12 @@ nodes_that_come_and_go_leave_nothing(void **state)
         if (n < 1000)
             continue;
         names = n == 1000 ? stat_names_used(w->stat_names) : names;
-        used = n == 1000 ? mallinfo2().uordblks : used;
+        used = n == 1000 ? live_memory() : used;
         assert_int_equal(stat_names_used(w->stat_names), names);
     }
     assert_true(names < 40);
     assert_true(stat_names_end(w->stat_names) < 40);
-    assert_true(mallinfo2().uordblks <= used + 4096);
+    assert_true(live_memory() <= used + 4096);
     stat_names_reap(w->stat_names, now_ms + 2 * STAT_KEPT_MS, still_counts, NULL);
     assert_true(stat_names_used(w->stat_names) > 0);
 }

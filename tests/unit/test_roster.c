@@ -1,5 +1,4 @@
 /* test_roster.c - what the core tells of nodes, as the table and the lines that come of it. */
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +10,7 @@
 #include "mesh/journal.h"
 #include "mesh/model/codec.h"
 #include "mesh/roster.h"
+#include "tests/unit/live_memory.h"
 
 #define SELF ((struct gs_id){ { 0xff } })
 #define WALL 1700000000000u
@@ -290,10 +290,10 @@ nodes_that_come_and_go_leave_nothing(void **state)
         forget(w, n.id.bytes[0], GOSSIP_LEFT);
         assert_false(roster_next(w->roster, &at, &r));
         if (i == 1000)
-            used = mallinfo2().uordblks;
+            used = live_memory();
     }
     gs_log_set_level(GS_LOG_INFO);
-    assert_true(mallinfo2().uordblks <= used + 4096); /* lines are of different lengths */
+    assert_true(live_memory() <= used + 4096); /* lines are of different lengths */
 }
 
 static void
