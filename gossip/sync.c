@@ -422,14 +422,28 @@ judge_outcome(struct gossip *g, const struct sync *s, const struct wire_packet *
         g->syncs.pause_ms *= 2;
 }
 
+/* Over the stream of a probe. If it is the one we meant, no datagram passes between us: what we
+ * tell others will not come there, nor what they say there to us, unless by an exchange. That is
+ * begun, and put off, just as behind a ping, whose roots this answer brings. */
+static void
+on_probe_reply(struct gossip *g, uint64_t now_ms, struct sync *s, const struct wire_packet *p)
+{
+    struct gs_addr address = s->address;
+    uint32_t stream = s->stream;
+    bool good = p->probe.type == WIRE_ACK;
+
+    GS_ASSERT(s->purpose == SYNC_PROBE);
+    finish(g, s);
+    probe_stream_done(g, now_ms, stream, good, false);
+    if (good && p->has_roots)
+        sync_roots(g, now_ms, &address, p->roots);
+}
+
 static void
 on_reply(struct gossip *g, uint64_t now_ms, struct sync *s, const struct wire_packet *p)
 {
-    uint32_t stream = s->stream;
-
     if (s->purpose == SYNC_PROBE) {
-        finish(g, s);
-        probe_stream_done(g, now_ms, stream, p->probe.type == WIRE_ACK, false);
+        on_probe_reply(g, now_ms, s, p);
         return;
     }
     if (p->flags & WIRE_BUSY) {

@@ -189,8 +189,8 @@ stores_equal(const struct world *w, const struct host *a, const struct host *b, 
     }
 }
 
-static bool
-stores_agree(const struct world *w, char why[256])
+bool
+rest_stores_agree(const struct world *w, char why[256])
 {
     const struct host *first = NULL;
 
@@ -271,7 +271,7 @@ is_at_rest(const struct world *w, enum oracle_kind *kind, char why[256])
     if (!all_open(w, why))
         return false;
     *kind = ORACLE_STORES;
-    return stores_agree(w, why) && owners_agree(w, why);
+    return rest_stores_agree(w, why) && owners_agree(w, why);
 }
 
 void

@@ -10,5 +10,7 @@ struct world;
 void rest_run(struct world *w);
 /* Do all who are up agree on who is there, and are they right? why: of whom not. */
 bool rest_views_agree(const struct world *w, char why[256]);
+/* Do they hold the same records? */
+bool rest_stores_agree(const struct world *w, char why[256]);
 /* How long it may take, from the constants of the protocol. */
 uint64_t rest_bound_ns(const struct world *w);

@@ -181,6 +181,83 @@ partition_run(struct world *w)
     gs_free(sides);
 }
 
+/* ---- tcp ---- */
+
+/* How long until two halves that hear each other by TCP alone hold the same: somebody's turn to
+ * probe the other half, its wait for the answer that does not come, and all that once more if
+ * something was still on its way. */
+#define TCP_ALONE_NS ((2 * (PROBE_MS + PROBE_TIMEOUT_MS) + 2000) * SIM_MS)
+#define TCP_WRITES_NS (15 * SIM_S)
+
+/* All datagrams between the halves, both ways. */
+static void
+cut_datagrams(struct world *w, const uint8_t *sides, uint64_t for_ns)
+{
+    for (uint32_t a = 0; a < w->count; a++) {
+        for (uint32_t b = 0; b < w->count; b++) {
+            if (sides[a] != sides[b])
+                fault_cut(w, &w->hosts[a], &w->hosts[b], FAULT_CUT_UDP, for_ns);
+        }
+    }
+}
+
+static void
+expect_agreement(struct world *w, uint64_t until_ns)
+{
+    uint64_t since_ns = w->now_ns;
+    char why[256] = "";
+
+    while (!w->over && w->now_ns < until_ns) {
+        if (rest_views_agree(w, why) && rest_stores_agree(w, why)) {
+            sample_add(&w->views, w->now_ns - since_ns);
+            return;
+        }
+        world_run(w, w->now_ns + POLL_NS);
+    }
+    if (!w->over)
+        oracle_fail(w, ORACLE_STORES, "by TCP alone, %.1f s after the last write: %s",
+                    (double)(until_ns - since_ns) / 1e9, why);
+}
+
+/* Each probe of the other half is answered by TCP, so both are alive to each other; what either
+ * writes must come to the other all the same, and while it is so. */
+static void
+tcp_run(struct world *w)
+{
+    struct gs_rng *r = &w->faults[FAULT_CUT_UDP];
+    uint64_t for_ns = TCP_WRITES_NS + TCP_ALONE_NS + SIM_S;
+    uint8_t *sides = gs_alloc(w->count);
+
+    while (!w->over && w->now_ns + for_ns + SIM_S <= end_ns(w)) {
+        for (uint32_t i = 0; i < w->count; i++)
+            sides[i] = (uint8_t)(i < 2 ? i : gs_rng_below(r, 2));
+        cut_datagrams(w, sides, for_ns);
+        operator_start(
+            w, &(struct operator_pace){
+                   .keys = 8, .every_ns = SIM_S, .own_every_ns = 2 * SIM_S, .large_ppm = 100000 });
+        world_run(w, w->now_ns + TCP_WRITES_NS);
+        w->restless = false;
+        expect_agreement(w, w->now_ns + TCP_ALONE_NS);
+        world_run(w, w->now_ns + TCP_ALONE_NS + 2 * SIM_S);
+    }
+    gs_free(sides);
+    if (!w->over && w->oracle.excused_deaths > 0)
+        oracle_fail(w, ORACLE_DEATH, "dead to whom it answers by TCP");
+}
+
+static void
+tcp_figures(struct world *w, FILE *out)
+{
+    double node_seconds = (double)w->count * w->options.seconds;
+
+    figure(out, "a write: all know", &w->watches.all[0]);
+    figure(out, "after the last: all the same", &w->views);
+    (void)fprintf(out, "  per node and second          %.1f B UDP in %.2f packets, %.1f B TCP\n",
+                  (double)w->net.counters.datagram_bytes / node_seconds,
+                  (double)w->net.counters.datagrams / node_seconds,
+                  (double)w->tcp.frame_bytes / node_seconds);
+}
+
 /* ---- loss ---- */
 
 static void
@@ -470,6 +547,9 @@ const struct scenario scenarios[] = {
     { "partition", "two halves do not hear each other; both are written to", 32, 90,
       START_CONVERGED, 3, .rests = true, .faults = FAULT_BIT(PARTITION), .run = partition_run,
       .figures = views_figures },
+    { "tcp", "two halves hear each other by TCP alone; both are written to", 16, 60,
+      START_CONVERGED, 3, .rests = true, .faults = FAULT_BIT(CUT_UDP), .run = tcp_run,
+      .figures = tcp_figures },
     { "loss", "a fifth of all packets is lost", 32, 60, START_CONVERGED, 3, .rests = true,
       .false_deaths = true, .faults = FAULT_BIT(LOSS), .run = loss_run, .figures = policy_figures },
     { "policy", "writes from changing nodes", 32, 30, START_CONVERGED, 3, .rests = true,

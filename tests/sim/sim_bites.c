@@ -213,6 +213,7 @@ static const struct bite bites[] = {
     { "the_suspected_stay_buried", NEVER_REFUTES, "loss", 60, ORACLE_VIEWS },
     { "the_thawed_stay_buried", NEVER_REFUTES, "freeze", 60, ORACLE_DEATH },
     { "no_digests_after_a_partition", NO_DIGESTS, "partition", 60, ORACLE_STORES },
+    { "no_digests_by_tcp_alone", NO_DIGESTS, "tcp", 30, ORACLE_STORES },
     { "the_killed_are_not_missed", NO_PROBES, "chaos", 20, ORACLE_VIEWS },
     { "suspicions_of_the_well", DEAF, "calm", 60, ORACLE_QUIET },
     { "the_well_are_buried", IMPATIENT_DEAF, "policy", 60, ORACLE_DEATH },

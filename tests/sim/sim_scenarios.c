@@ -15,6 +15,7 @@ static const struct {
     { "restart", 8, 60 }, { "restart", 16, 60 }, { "churn", 12, 40 },    { "churn", 16, 40 },
     { "freeze", 8, 60 },  { "freeze", 16, 60 },  { "slow", 16, 70 },     { "skew", 8, 30 },
     { "skew", 16, 30 },   { "leave", 12, 40 },   { "leave", 16, 40 },    { "forget", 6, 93600 },
+    { "tcp", 2, 30 },     { "tcp", 8, 60 },      { "tcp", 16, 60 },
 };
 
 int

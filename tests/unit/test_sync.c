@@ -491,6 +491,71 @@ test_flood_of_announcements(void **state)
     cores_free(c);
 }
 
+/* ---- where no datagram passes ---- */
+
+static uint64_t
+exchanges(const struct cores *c)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < c->count; i++)
+        n += counters(c, i).syncs;
+    return n;
+}
+
+/* Given  two nodes, then five, one of which is reached by TCP alone
+ * When   it writes, and another does
+ * Then   each has what the other wrote within two periods: a probe that only a stream answers finds
+ *        out that they differ. And while they do not, no exchange is begun */
+static void
+test_streams_alone_are_enough(void **state)
+{
+    static const unsigned sizes[] = { 2, 5 };
+
+    (void)state;
+    for (size_t i = 0; i < GS_COUNT(sizes); i++) {
+        struct cores *c = cores_settled(sizes[i]);
+        struct gs_version there, here;
+        uint64_t before;
+
+        isolate(c, 1, CUT_UDP);
+        there = core_put(c, 1, "there", GS_SLICE("v"), false);
+        here = core_put(c, 0, "here", GS_SLICE("v"), false);
+        assert_until(c, roots_equal, 0, 2 * (PROBE_MS + PROBE_TIMEOUT_MS));
+        assert_true(core_has(c, 0, "there", &there));
+        assert_true(core_has(c, 1, "here", &here));
+        cores_run(c, 2000);
+        before = exchanges(c);
+        cores_run(c, 60000);
+        assert_int_equal(exchanges(c), before);
+        assert_true(all_know_all(c, 0));
+        cores_free(c);
+    }
+}
+
+/* Given  eight nodes, two of which do not hear each other's datagrams, and one that writes and
+ *        writes
+ * Then   others reach both, and answer for them before a stream does: of 600 changes not one in
+ *        fifty makes for an exchange, and those are begun behind datagrams, as ever */
+static void
+test_one_way_less_is_no_flood(void **state)
+{
+    struct cores *c = cores_settled(8);
+    uint64_t before;
+
+    (void)state;
+    cut(c, 2, 5, CUT_UDP);
+    before = exchanges(c);
+    for (unsigned i = 0; i < 600; i++) {
+        (void)core_put(c, 0, "changing", gs_slice((const char *)&i, sizeof(i)), false);
+        cores_run(c, 100);
+    }
+    assert_until(c, roots_equal, 0, 1000);
+    assert_in_range(exchanges(c) - before, 0, 600 / 50);
+    assert_true(counters(c, 2).sent[GOSSIP_STREAM] > 10); /* and it was tried */
+    cores_free(c);
+}
+
 int
 main(void)
 {
@@ -507,6 +572,8 @@ main(void)
         cmocka_unit_test(test_busy_server_says_so),
         cmocka_unit_test(test_crowd_at_one_seed),
         cmocka_unit_test(test_flood_of_announcements),
+        cmocka_unit_test(test_streams_alone_are_enough),
+        cmocka_unit_test(test_one_way_less_is_no_flood),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
