@@ -8,13 +8,14 @@ import re
 import pytest
 
 from lib.h2 import Peer
-from lib.mesh import note
+from lib.mesh import Mesh, note
 from lib.node import cli
 from lib.services import Services
 from lib.settings import until
 
 ALLOW = ["--allow-faults"]
 DEAD_S = 20  # until one of two nodes has declared the other dead, at the most
+BY_TCP_S = 10  # a turn to probe the other half, and its answer that does not come: 2 s, and five times that
 PROBES = 6  # rounds of probing that a node goes through while its datagrams are dropped
 
 
@@ -149,7 +150,7 @@ def test_log_levels_that_are_none(bench):
 # ---- what it does --------------------------------------------------------------------------------
 
 def test_datagrams_alone(pair):
-    """Without datagrams each is kept alive by TCP, requests pass, and what was missed arrives later."""
+    """Without datagrams each is kept alive by TCP, requests pass, and what is applied on one is on the other."""
     m, n1, n2 = pair
     for n, other in ((n1, "n2"), (n2, "n1")):
         debug(n, "block", other, "--udp-only")
@@ -167,9 +168,33 @@ def test_datagrams_alone(pair):
         assert figure(n, "gossamer_gossip_suspicions_total") == 0
     assert answers(n1)[0] == 200
     write(n1, "missed", "hello")
-    for n in (n1, n2):
-        debug(n, "unblock", "--all")
-    m.wait_note("missed", "hello")
+    m.wait_note("missed", "hello", BY_TCP_S)
+    assert blocked(n1) and blocked(n2)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_policy_passes_without_datagrams(bench, count):
+    """Two halves that reach each other by TCP alone, and stay so: what is applied on either is on all.
+
+        n1 n3 n5 ═tcp═ n2 n4      no datagram passes
+    """
+    m = Mesh(bench)
+    for _ in range(count):
+        m.add(args=ALLOW)
+    m.wait_whole()
+    halves = m.nodes[::2], m.nodes[1::2]
+    for i in (0, 1):
+        for n in halves[i]:
+            for other in halves[1 - i]:
+                debug(n, "block", other.name, "--udp-only")
+    for turn in range(3):
+        for n in m.nodes[:2]:
+            write(n, f"by-{n.name}", f"turn {turn}")
+            m.wait_note(f"by-{n.name}", f"turn {turn}", BY_TCP_S)
+    for n in m.nodes:
+        assert set(blocked(n).values()) == {"udp"}
+        assert figure(n, "gossamer_gossip_dropped_total", what="fault") > 0
+    m.wait_whole()
 
 
 def test_both_ends_are_a_partition(pair):
