@@ -80,7 +80,7 @@ gossip_new(const struct gossip_options *o)
     g->tuning.suspect_ms = or_default(o->tuning.suspect_ms, SUSPECT_MIN_MS);
     gs_rng_init(&g->rng, o->seed);
     records_init(&g->records, o);
-    members_init(&g->members);
+    members_init(&g->members, o->session);
     rumors_init(&g->rumors);
     syncs_init(&g->syncs);
     standing_init(&g->standing);

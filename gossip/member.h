@@ -7,6 +7,7 @@
 
 #include <gossamer/gossip.h>
 
+#include "gossip/forgotten.h"
 #include "gossip/record.h"
 #include "gossip/rumor.h"
 
@@ -45,21 +46,13 @@ struct member {
     struct rumor rumor;
 };
 
-struct forgotten { /* dropped from the table: not to be taken again from one that drops it later */
-    struct gs_id id;
-    uint64_t boot, until_ms;
-};
-
-#define FORGOTTEN_MAX 256
-
 struct members {
     struct member_hot *hot; /* sorted by id */
     size_t count, cap;
     size_t by_state[GOSSIP_LEFT + 1];
     struct gs_list suspects, restarts, changed;
     uint64_t root; /* sum of member_digest() over all, this node included */
-    struct forgotten forgotten[FORGOTTEN_MAX];
-    size_t forgotten_next;
+    struct forgotten forgotten;
     uint64_t reap_ms;   /* when to look for some that are dead for long */
     uint64_t reaped_ms; /* when that was done last */
     /* This node. */
@@ -70,7 +63,7 @@ struct members {
 
 struct wire_claim;
 
-void members_init(struct members *t);
+void members_init(struct members *t, uint64_t seed);
 void members_fini(struct members *t);
 struct member *members_find(const struct members *t, const struct gs_id *id); /* or NULL */
 /* By the first 8 bytes of its id, as a packet's header has them. */

@@ -20,12 +20,13 @@
 /* ---- the table ---- */
 
 void
-members_init(struct members *t)
+members_init(struct members *t, uint64_t seed)
 {
     *t = (struct members){ .incarnation = 1, .reap_ms = UINT64_MAX };
     gs_list_init(&t->suspects);
     gs_list_init(&t->restarts);
     gs_list_init(&t->changed);
+    forgotten_init(&t->forgotten, seed);
 }
 
 static void
@@ -46,6 +47,7 @@ members_fini(struct members *t)
     for (size_t i = 0; i < t->count; i++)
         member_free(t->hot[i].cold);
     gs_free(t->hot);
+    forgotten_fini(&t->forgotten);
     t->hot = NULL;
     t->count = 0;
 }
@@ -216,9 +218,7 @@ drop(struct gossip *g, struct member *m)
     GS_ASSERT(h->cold == m);
     GS_ASSERT(t->by_state[h->state] > 0);
     if (h->placed) /* of the others there is nothing that could come back */
-        t->forgotten[t->forgotten_next++ % FORGOTTEN_MAX] = (struct forgotten){
-            .id = m->id, .boot = last_boot(h), .until_ms = t->reaped_ms + DEAD_KEPT_MS
-        };
+        forgotten_put(&t->forgotten, &m->id, last_boot(h), t->reaped_ms + DEAD_KEPT_MS);
     t->root -= member_digest(&m->id, h->boot, h->incarnation, h->state);
     t->by_state[h->state]--;
     memmove(&t->hot[at], &t->hot[at + 1], (t->count - at - 1) * sizeof(*t->hot));
@@ -232,23 +232,14 @@ bool
 members_have_forgotten(const struct members *t, uint64_t now_ms, const struct gs_id *id,
                        uint64_t boot)
 {
-    for (size_t i = 0; i < FORGOTTEN_MAX; i++) {
-        const struct forgotten *f = &t->forgotten[i];
-
-        if (f->until_ms > now_ms && boot <= f->boot && gs_id_eq(&f->id, id))
-            return true;
-    }
-    return false;
+    return forgotten_has(&t->forgotten, now_ms, id, boot);
 }
 
 /* Somebody says that it lives: it was cut off for a day, or we were. */
 void
 members_recall(struct members *t, const struct gs_id *id)
 {
-    for (size_t i = 0; i < FORGOTTEN_MAX; i++) {
-        if (gs_id_eq(&t->forgotten[i].id, id))
-            t->forgotten[i].until_ms = 0;
-    }
+    forgotten_remove(&t->forgotten, id);
 }
 
 /* ---- time ---- */
@@ -279,6 +270,7 @@ reap(struct gossip *g, uint64_t now_ms)
     bool more = false;
 
     t->reaped_ms = now_ms;
+    forgotten_tick(&t->forgotten, now_ms);
     for (size_t i = 0; i < t->count; i++) {
         struct member_hot *h = &t->hot[i];
         struct member *m = h->cold;
@@ -476,6 +468,7 @@ members_check(const struct gossip *g)
 
     GS_ASSERT(t->count <= t->cap);
     GS_ASSERT(t->count <= MEMBERS_MAX);
+    forgotten_check(&t->forgotten);
     for (size_t i = 0; i < t->count; i++) {
         const struct member_hot *h = &t->hot[i];
 

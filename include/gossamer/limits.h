@@ -140,6 +140,7 @@
 #define GOSSIP_SEEDS_MAX 64
 #define GOSSIP_KEYS_MAX 16         /* of a ring; a change of keys needs two */
 #define MEMBERS_MAX 16384          /* the next is refused and counted */
+#define FORGOTTEN_MAX MEMBERS_MAX  /* all may go at once, and must not come back from a peer */
 #define PACKET_BYTES_MAX 1200      /* UDP payload: passes any tunnel unfragmented */
 #define FRAME_BYTES_MAX (1u << 20) /* of a stream: claims about MEMBERS_MAX fit */
 #define PROBE_MS 1000

@@ -305,10 +305,52 @@ test_members_that_come_and_go_leave_nothing(void **state)
         assert_int_equal(me->g->members.count, 0);
         assert_int_equal(me->g->records.store.count, 1); /* its own */
         gossip_check(me->g);
-        if (n == 1000)
+        if (n == 5000) /* so many were forgotten within the last day as will be at the end */
             used = live_memory();
     }
     assert_int_equal(live_memory(), used);
+    cores_free(c);
+}
+
+static bool
+only_they_are_left(const struct cores *c, unsigned unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < c->count; i++) {
+        if (c->at[i].g->members.count != c->count - 1)
+            return false;
+    }
+    return true;
+}
+
+/* Given  three nodes, and two thousand that leave at once
+ * When   their time is up, at each of the three at another moment
+ * Then   they are gone for good: none is taken again from one that drops them later, however many
+ *        there are */
+static void
+test_a_crowd_is_forgotten(void **state)
+{
+    struct cores *c = slow_cores(3);
+    size_t records;
+
+    (void)state;
+    records = c->at[0].g->records.store.count;
+    for (unsigned n = 0; n < 2000; n++)
+        come_and_go(c->at[0].g, c->now_ms, n);
+    core_drain(c, 0);
+    assert_until(c, roots_equal, 0, 600000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(c->at[i].g->members.count, 2 + 2000);
+        c->at[i].g->members.reap_ms = c->now_ms + i * 20000;
+    }
+    cores_run(c, LEFT_KEPT_MS / 2);
+    assert_false(only_they_are_left(c, 0));
+    assert_until(c, only_they_are_left, 0, LEFT_KEPT_MS);
+    cores_run(c, 600000);
+    assert_true(only_they_are_left(c, 0));
+    assert_int_equal(c->at[0].g->records.store.count, records);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(c->at[i].forgotten, 2000);
     cores_free(c);
 }
 
@@ -323,6 +365,7 @@ main(void)
         cmocka_unit_test(test_restarts_do_not_keep_the_dead),
         cmocka_unit_test(test_frames_of_those_who_are_gone),
         cmocka_unit_test(test_members_that_come_and_go_leave_nothing),
+        cmocka_unit_test(test_a_crowd_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
