@@ -245,6 +245,15 @@ member_dead(struct gossip *g, uint64_t now_ms, struct member *m)
 
 /* ---- restarting ---- */
 
+/* A process that says so has told before where it is, under its boot. A boot of which there is no
+ * such record is made up, and who makes up one can make up the next: each would have its grace.
+ * (While there is no record at all nobody probes it either.) */
+static bool
+has_lived(const struct member *m, uint64_t boot)
+{
+    return !m->me || m->me->r.version.generation >= boot;
+}
+
 /* One grace per boot, however often and by whomever it is said: passed on, its word cannot be told
  * from another's, so nobody may be kept alive by that for longer. Its last packet may have gone to
  * others, but not long after its word. False: there is no grace left. */
@@ -252,6 +261,8 @@ static bool
 grace_begin(struct gossip *g, uint64_t now_ms, struct member *m)
 {
     GS_ASSERT(member_hot(&g->members, m)->state == GOSSIP_ALIVE);
+    if (!has_lived(m, member_hot(&g->members, m)->boot))
+        return false;
     if (m->grace_ms == 0)
         m->grace_ms = now_ms + RESTART_TELL_MS + RESTART_GRACE_MS;
     if (is_restarting(m) || now_ms >= m->grace_ms)
@@ -421,7 +432,7 @@ is_late_excuse(const struct member_hot *h, const struct wire_claim *c)
 static enum member_merged
 excuse(struct gossip *g, uint64_t now_ms, struct member *m, const struct wire_claim *c)
 {
-    if (is_restarting(m) || (m->grace_ms != 0 && now_ms >= m->grace_ms)) {
+    if (is_restarting(m) || !has_lived(m, c->boot) || (m->grace_ms != 0 && now_ms >= m->grace_ms)) {
         rumor_heard(&m->rumor);
         return MEMBER_STALE;
     }

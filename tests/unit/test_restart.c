@@ -236,6 +236,30 @@ test_one_grace_per_boot(void **state)
     cores_free(c);
 }
 
+/* Given  a node that was killed
+ * When   a liar says again and again, at ever higher boots, that it restarts
+ * Then   no word of a boot is believed of which no record came: who restarts has lived, and told
+ *        where it is */
+static void
+test_no_grace_for_a_boot_that_never_was(void **state)
+{
+    struct cores *c = cores_with_intruder(3);
+    struct wire_claim lie = {
+        .id = c->at[2].id, .state = GOSSIP_ALIVE, .boot = 101, .incarnation = 1, .restarting = true
+    };
+
+    (void)state;
+    core_kill(c, 2, false);
+    assert_until(c, all_say_dead, 2, 5000);
+    for (; lie.boot < 106; lie.boot++) {
+        intruder_claim(c, 3, 0, &lie);
+        cores_run(c, 5);
+        assert_true(nobody_says_restarting(c, 2));
+        assert_until(c, all_say_dead, 2, RESTART_GRACE_MS / 2);
+    }
+    cores_free(c);
+}
+
 /* Given  a node that lives
  * When   a liar tells everybody, and then the node itself, that it restarts
  * Then   it says otherwise, and is believed */
@@ -334,6 +358,7 @@ main(void)
         cmocka_unit_test(test_a_long_drain_uses_it_up),
         cmocka_unit_test(test_it_may_still_leave),
         cmocka_unit_test(test_one_grace_per_boot),
+        cmocka_unit_test(test_no_grace_for_a_boot_that_never_was),
         cmocka_unit_test(test_a_false_word_is_refuted),
         cmocka_unit_test(test_the_order_of_words),
         cmocka_unit_test(test_own_stall_is_not_held_against_it),
