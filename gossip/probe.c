@@ -74,7 +74,7 @@ add_verdict(const struct gossip *g, const struct member *m, struct packet_room *
     if (!m)
         return;
     c = member_claim(g, m);
-    if (c.state == GOSSIP_SUSPECT || c.state == GOSSIP_DEAD)
+    if (c.state == GOSSIP_SUSPECT || c.state == GOSSIP_DEAD || c.restarting)
         (void)packet_claim(room, &c); /* the buddy system: it shall refute that at once */
 }
 

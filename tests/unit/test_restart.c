@@ -261,6 +261,32 @@ test_no_grace_for_a_boot_that_never_was(void **state)
 }
 
 /* Given  a node that lives
+ * When   another is told that it restarts, and the way from there to it is cut until nobody speaks
+ *        of that any more
+ * Then   it hears of it by the next probe, and says otherwise: else whoever waits for nodes that
+ *        restart would wait for this one for as long as it is heard */
+static void
+test_who_is_marked_hears_of_it(void **state)
+{
+    struct cores *c = cores_with_intruder(2);
+    struct wire_claim lie = {
+        .id = c->at[1].id, .state = GOSSIP_ALIVE, .boot = 100, .incarnation = 1, .restarting = true
+    };
+
+    (void)state;
+    c->cut[0][1] = CUT_UDP;
+    intruder_claim(c, 2, 0, &lie);
+    cores_run(c, 4000);
+    assert_true(node_at(c, 0, 1).restarting);
+    assert_true(gs_list_empty(&c->at[0].g->rumors.claims));
+    c->cut[0][1] = 0;
+    assert_until(c, nobody_says_restarting, 1, 2 * PROBE_MS);
+    assert_true(all_say_alive(c, 1));
+    assert_int_equal(gossip_self(c->at[1].g).incarnation, 2);
+    cores_free(c);
+}
+
+/* Given  a node that lives
  * When   a liar tells everybody, and then the node itself, that it restarts
  * Then   it says otherwise, and is believed */
 static void
@@ -359,6 +385,7 @@ main(void)
         cmocka_unit_test(test_it_may_still_leave),
         cmocka_unit_test(test_one_grace_per_boot),
         cmocka_unit_test(test_no_grace_for_a_boot_that_never_was),
+        cmocka_unit_test(test_who_is_marked_hears_of_it),
         cmocka_unit_test(test_a_false_word_is_refuted),
         cmocka_unit_test(test_the_order_of_words),
         cmocka_unit_test(test_own_stall_is_not_held_against_it),
