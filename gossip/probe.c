@@ -16,8 +16,9 @@
 #include "gossip/core.h"
 
 #define GONE_WAIT_MS 500
-#define RELAY_PERCENT 80  /* of the timeout: the asker hears of it before it gives up */
-#define DEAD_PER_PERIOD 3 /* dead members tried at once, by one node */
+#define RELAY_PERCENT 80      /* of the timeout: the asker hears of it before it gives up */
+#define DEAD_PER_PERIOD 3     /* dead members tried at once, by one node */
+#define DEAD_STREAM_FACTOR 15 /* one in so many tries by TCP too: every 30 s, as serf does */
 #define DEAD_LONG_MS 3600000
 #define DEAD_LONG_FACTOR 15 /* one in so many tries: every 30 s instead of every 2 */
 
@@ -328,7 +329,8 @@ is_gone(const struct member_hot *h)
 }
 
 /* One attempt per dead member and DEAD_CONTACT_MS, by all nodes together: a partition that heals
- * is noticed by somebody within seconds, however many there are on each side. */
+ * is noticed by somebody within seconds, however many there are on each side. Some attempts are by
+ * a stream as well: what heals may be TCP alone. */
 static void
 contact_dead(struct gossip *g, uint64_t now_ms)
 {
@@ -349,6 +351,8 @@ contact_dead(struct gossip *g, uint64_t now_ms)
             (now_ms - h->since_ms > DEAD_LONG_MS && gs_rng_below(&g->rng, DEAD_LONG_FACTOR) != 0))
             continue;
         send_ping(g, now_ms, &h->cold->id, &h->cold->address, ++g->probes.sequence);
+        if (gs_rng_below(&g->rng, DEAD_STREAM_FACTOR) == 0)
+            sync_contact(g, now_ms, &h->cold->address);
     }
 }
 

@@ -670,6 +670,13 @@ sync_start(struct gossip *g, uint64_t now_ms, const struct gs_addr *to, bool joi
 }
 
 void
+sync_contact(struct gossip *g, uint64_t now_ms, const struct gs_addr *to)
+{
+    if (count(g, SYNC_DIGEST) + count(g, SYNC_PULL) == 0)
+        (void)!sync_start(g, now_ms, to, true);
+}
+
+void
 sync_pull(struct gossip *g, uint64_t now_ms, const struct gs_addr *from, struct gs_slice notes)
 {
     struct sync *s;

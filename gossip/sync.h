@@ -75,6 +75,9 @@ void syncs_fini(struct syncs *s);
 /* Begin a digest exchange with whoever is at this address. GS_E_LIMIT: enough are under way. */
 gs_err sync_start(struct gossip *g, uint64_t now_ms, const struct gs_addr *to, bool join)
     GS_MUST_CHECK;
+/* The same with one who may well be dead, if no other exchange is under way: a host that is gone
+ * answers nothing, and takes a place for all of SYNC_TIMEOUT_MS. */
+void sync_contact(struct gossip *g, uint64_t now_ms, const struct gs_addr *to);
 /* A peer's roots, out of a probe: exchange digests if they differ and nothing is on its way. */
 void sync_roots(struct gossip *g, uint64_t now_ms, const struct gs_addr *peer,
                 const uint64_t *roots);

@@ -533,6 +533,46 @@ test_streams_alone_are_enough(void **state)
     }
 }
 
+static void
+split(struct cores *c, unsigned what)
+{
+    for (unsigned a = 0; a < c->count / 2; a++) {
+        for (unsigned b = c->count / 2; b < c->count; b++)
+            cut(c, a, b, what);
+    }
+}
+
+static bool
+halves_are_apart(const struct cores *c, unsigned unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < c->count; i++) {
+        if (members_live(&c->at[i].g->members) != c->count / 2 - 1)
+            return false;
+    }
+    return true;
+}
+
+/* Given  four nodes, two halves of which were cut off until they buried each other
+ * When   streams pass again, and datagrams do not
+ * Then   they find each other, and what was written meanwhile is everywhere */
+static void
+test_streams_alone_end_a_partition(void **state)
+{
+    struct cores *c = cores_settled(4);
+    struct gs_version there;
+
+    (void)state;
+    split(c, CUT_ALL);
+    assert_until(c, halves_are_apart, 0, 120000);
+    there = core_put(c, 1, "there", GS_SLICE("v"), false);
+    split(c, CUT_UDP);
+    assert_until(c, all_know_all, 0, 300000);
+    assert_until(c, roots_equal, 0, 10000);
+    assert_true(core_has(c, 3, "there", &there));
+    cores_free(c);
+}
+
 /* Given  eight nodes, two of which do not hear each other's datagrams, and one that writes and
  *        writes
  * Then   others reach both, and answer for them before a stream does: of 600 changes not one in
@@ -573,6 +613,7 @@ main(void)
         cmocka_unit_test(test_crowd_at_one_seed),
         cmocka_unit_test(test_flood_of_announcements),
         cmocka_unit_test(test_streams_alone_are_enough),
+        cmocka_unit_test(test_streams_alone_end_a_partition),
         cmocka_unit_test(test_one_way_less_is_no_flood),
     };
 
