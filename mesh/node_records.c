@@ -225,8 +225,9 @@ model_state_of(enum gossip_state s)
 static void
 on_node(struct node *n, const struct gossip_node *g)
 {
+    char id[GS_ID_TEXT];
     struct model_node m = {
-        .id = g->id, .name = g->name, .state = model_state_of(g->state), .boot = g->boot
+        .id = g->id, .name = roster_name(g, id), .state = model_state_of(g->state), .boot = g->boot
     };
     struct codec_about about = { 0 };
     struct gs_arena arena;

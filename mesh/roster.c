@@ -7,6 +7,7 @@
 #include "mesh/config/config.h"
 #include "mesh/journal.h"
 #include "mesh/model/codec.h"
+#include "mesh/model/host.h"
 
 struct entry {
     struct roster_node n;  /* its texts are in the arena */
@@ -146,10 +147,18 @@ remove_entry(struct roster *r, struct entry *e)
 
 /* ---- what it says of itself ---- */
 
+struct gs_slice
+roster_name(const struct gossip_node *g, char out[GS_ID_TEXT])
+{
+    return name_is_subdomain(g->name) ? g->name : gs_slice_str(gs_id_text(&g->id, out));
+}
+
 static bool
 says_the_same(const struct entry *e, const struct gossip_node *g)
 {
-    return gs_slice_eq(e->n.name, g->name) && gs_slice_eq(e->about, g->about) &&
+    char id[GS_ID_TEXT];
+
+    return gs_slice_eq(e->n.name, roster_name(g, id)) && gs_slice_eq(e->about, g->about) &&
            gs_addr_eq(&e->n.address, &g->address);
 }
 
@@ -157,10 +166,11 @@ static void
 read_about(struct entry *e, const struct gossip_node *g)
 {
     struct codec_about a = { .services = 0 };
+    char id[GS_ID_TEXT];
 
     gs_arena_fini(&e->arena);
     gs_arena_init(&e->arena, NULL, 0, 256);
-    e->n.name = gs_arena_copy(&e->arena, g->name);
+    e->n.name = gs_arena_copy(&e->arena, roster_name(g, id));
     e->about = gs_arena_copy(&e->arena, g->about);
     e->n.address = g->address;
     e->n.about_read = codec_read_about(e->about, &e->arena, &a) == GS_E_OK;

@@ -22,7 +22,7 @@ struct roster_node {
     uint32_t incarnation;
     bool restarting; /* alive, and away for a moment: it said so */
     struct gs_addr address;
-    struct gs_slice name;    /* as it says; may be another node's, too */
+    struct gs_slice name;    /* roster_name(); may be another node's, too */
     bool twin;               /* it is: both are alive */
     bool about_read;         /* false: what follows is not known */
     struct gs_slice version; /* of its program */
@@ -47,6 +47,9 @@ void roster_on_event(struct roster *r, const struct gossip_event *e, uint64_t wa
 /* In order of id: for (size_t at = 0; roster_next(r, &at, &n);). Borrowed until the next event. */
 bool roster_next(const struct roster *r, size_t *at, const struct roster_node **out);
 const struct roster_node *roster_find(const struct roster *r, const struct gs_id *id); /* or NULL */
+/* What a node is called: as it says if that is a name by the rules of `node:`, else by its id as
+ * text, in out. Any member may say anything, and every operator's terminal is told of it. */
+struct gs_slice roster_name(const struct gossip_node *g, char out[GS_ID_TEXT]);
 /* What a line calls a node: its name, that of this node itself included, else its id as text; "-"
  * for no id at all. The text is the roster's, or in out. r: NULL knows no names. */
 struct gs_slice roster_call(const struct roster *r, const struct gs_id *id, char out[GS_ID_TEXT]);

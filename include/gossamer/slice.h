@@ -39,6 +39,18 @@ gs_slice_from(struct gs_slice s, size_t at) /* at <= s.len */
     return (struct gs_slice){ s.ptr + at, s.len - at };
 }
 
+/* Bytes of the control character that s begins with: C0 and DEL 1, C1 in UTF-8 2; 0: it is none.
+ * Terminals obey all of them. s is not empty. */
+static inline size_t
+gs_slice_control(struct gs_slice s)
+{
+    unsigned char c = (unsigned char)s.ptr[0];
+
+    if (c != 0xc2)
+        return c < 0x20 || c == 0x7f;
+    return s.len > 1 && (unsigned char)s.ptr[1] >= 0x80 && (unsigned char)s.ptr[1] <= 0x9f ? 2 : 0;
+}
+
 static inline struct gs_slice
 gs_slice_head(struct gs_slice s, size_t n) /* n <= s.len */
 {

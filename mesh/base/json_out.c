@@ -143,17 +143,20 @@ put_quoted(struct json_out *j, struct gs_slice s)
         const unsigned char *at = (const unsigned char *)s.ptr + i;
         size_t n = utf8_len(at, s.len - i);
 
-        if (n > 0 && *at >= 0x20 && *at != '"' && *at != '\\') {
+        size_t control = gs_slice_control(gs_slice_from(s, i));
+
+        if (n > 0 && control == 0 && *at != '"' && *at != '\\') {
             i += n;
             continue;
         }
         if (i > done)
             put(j, s.ptr + done, i - done);
         if (n > 0)
-            put_escape(j, *at);
+            put_escape(j, at[n - 1]); /* of two bytes of C1 the second is its number */
         else
             put(j, "\xef\xbf\xbd", 3);
-        done = ++i;
+        i += n > 0 ? n : 1;
+        done = i;
     }
     if (s.len > done)
         put(j, s.ptr + done, s.len - done);

@@ -75,12 +75,12 @@ static void
 put_text(struct gs_buf *out, struct gs_slice s)
 {
     for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
+        size_t control = gs_slice_control(gs_slice_from(s, i));
 
-        if (c == '\n')
+        if (s.ptr[i] == '\n')
             (void)gs_buf_put(out, "\\n", 2);
-        else if (c < 0x20 || c == 0x7f)
-            (void)gs_buf_printf(out, "\\x%02x", c);
+        else if (control > 0)
+            (void)gs_buf_printf(out, "\\x%02x", (uint8_t)s.ptr[i += control - 1]);
         else
             (void)gs_buf_put(out, &s.ptr[i], 1);
     }

@@ -24,6 +24,33 @@ ask_fini(struct ask *a)
     gs_arena_fini(&a->arena);
 }
 
+/* Of the tree's own memory: constants have none of these. C1 is two bytes in UTF-8. */
+static void
+clean_text(struct gs_slice s)
+{
+    char *text = (char *)(uintptr_t)s.ptr;
+
+    for (size_t i = 0; i < s.len; i++) {
+        size_t n = gs_slice_control(gs_slice_from(s, i));
+
+        if (n > 0 && text[i] != '\n' && text[i] != '\t')
+            memset(text + i, '?', n);
+    }
+}
+
+void
+ask_clean(struct tree *t)
+{
+    if (t->kind == TREE_SCALAR)
+        clean_text(t->text);
+    for (size_t i = 0; t->kind == TREE_SEQ && i < t->count; i++)
+        ask_clean(t->items[i]);
+    for (size_t i = 0; t->kind == TREE_MAP && i < t->count; i++) {
+        clean_text(t->pairs[i].key);
+        ask_clean(t->pairs[i].value);
+    }
+}
+
 int
 ask_node(struct ask *a, const char *method, struct gs_buf *path, struct gs_slice body,
          uint64_t timeout_ms)
@@ -49,6 +76,8 @@ ask_node(struct ask *a, const char *method, struct gs_buf *path, struct gs_slice
     if (tree_parse_json(a->body, NULL, &a->arena, &a->root, &problems) != GS_E_OK)
         a->root = NULL;
     gs_problems_fini(&problems);
+    if (a->root)
+        ask_clean(a->root);
     return CLI_GO_ON;
 }
 

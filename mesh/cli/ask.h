@@ -36,6 +36,10 @@ void ask_param(struct gs_buf *path, const char *name, const char *value);
 /* One part of a path, percent-encoded. */
 void ask_segment(struct gs_buf *path, const char *text);
 
+/* What is in an answer may be any member's word: bytes that a terminal obeys become '?', but for
+ * ends of lines and tabs. Of every answer that is printed as text. */
+void ask_clean(struct tree *t);
+
 /* ---- parts of an answer ---- */
 
 const char *ask_text(const struct tree *object,

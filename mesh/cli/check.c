@@ -275,6 +275,8 @@ check_node(struct check *c)
     if (answer.status == 200 &&
         tree_parse_json(gs_buf_slice(&answer.body), NULL, &c->arena, &root, &problems) == GS_E_OK)
         list = tree_find(root, "check");
+    if (root)
+        ask_clean(root);
     if (list && list->kind == TREE_SEQ) {
         take_versions(c, root);
         for (size_t i = 0; i < list->count; i++)

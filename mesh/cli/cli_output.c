@@ -194,8 +194,15 @@ cli_table_row(struct cli_table *t, const char *const *cells)
         t->cap = (t->cap + t->columns) * 2;
         t->cells = gs_realloc(t->cells, t->cap * sizeof(*t->cells));
     }
-    for (size_t i = 0; i < t->columns; i++)
-        t->cells[t->count++] = gs_arena_strdup(&t->arena, gs_slice_str(cells[i] ? cells[i] : "-"));
+    for (size_t i = 0; i < t->columns; i++) {
+        struct gs_slice text = gs_slice_str(cells[i] ? cells[i] : "-");
+        char *cell = gs_arena_bytes(&t->arena, text.len + 1);
+
+        for (size_t k = 0; k < text.len; k++) /* a cell is on one line */
+            cell[k] = text.ptr[k] == '\n' || text.ptr[k] == '\t' ? ' ' : text.ptr[k];
+        cell[text.len] = '\0';
+        t->cells[t->count++] = cell;
+    }
 }
 
 /* Characters, not bytes: good enough for names; wide ones are not looked up. */

@@ -43,13 +43,14 @@ put_text(struct gs_buf *out, struct gs_slice text)
         (void)gs_buf_put(out, "\"", 1);
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
+        size_t control = gs_slice_control(gs_slice_from(text, i));
 
         if (c == '"' || c == '\\')
             (void)gs_buf_printf(out, "\\%c", c);
         else if (c == '\n')
             (void)gs_buf_put(out, "\\n", 2);
-        else if (c < 0x20 || c == 0x7f)
-            (void)gs_buf_printf(out, "\\x%02x", c);
+        else if (control > 0)
+            (void)gs_buf_printf(out, "\\x%02x", (uint8_t)text.ptr[i += control - 1]);
         else
             (void)gs_buf_put(out, &text.ptr[i], 1);
     }

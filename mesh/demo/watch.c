@@ -9,6 +9,15 @@
 
 #include <gossamer/check.h>
 
+/* A blocked signal is queued even if it is ignored: nohup would have no effect. */
+static bool
+is_ignored(int signum)
+{
+    struct sigaction now;
+
+    return sigaction(signum, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 void
 watch_start(struct watch *w)
 {
@@ -18,7 +27,8 @@ watch_start(struct watch *w)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGHUP);
+    if (!is_ignored(SIGHUP))
+        (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGQUIT);
     (void)sigaddset(&set, SIGCHLD);
     (void)sigaddset(&set, SIGWINCH);

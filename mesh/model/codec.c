@@ -705,6 +705,17 @@ codec_put_about(const struct codec_about *a, struct gs_buf *out)
     return out->failed ? GS_E_LIMIT : GS_E_OK;
 }
 
+/* As `zone:` may be written: these texts reach terminals. Absent is fine. */
+static struct gs_slice
+get_word_field(struct decoder *d, const msgpack_object *map, unsigned number)
+{
+    struct gs_slice s = get_text_field(d, map, number);
+
+    for (size_t i = 0; i < s.len; i++)
+        d->bad = d->bad || (uint8_t)(s.ptr[i] - 0x21) > 0x7e - 0x21;
+    return s;
+}
+
 gs_err
 codec_read_about(struct gs_slice bytes, struct gs_arena *arena, struct codec_about *out)
 {
@@ -714,9 +725,9 @@ codec_read_about(struct gs_slice bytes, struct gs_arena *arena, struct codec_abo
     gs_err e = unpack(bytes, &u);
 
     if (e == GS_E_OK) {
-        a.version = get_text_field(&d, &u.data, CODEC_ABOUT_VERSION);
-        a.zone = get_text_field(&d, &u.data, CODEC_ABOUT_ZONE);
-        a.inbound = get_text_field(&d, &u.data, CODEC_ABOUT_INBOUND);
+        a.version = get_word_field(&d, &u.data, CODEC_ABOUT_VERSION);
+        a.zone = get_word_field(&d, &u.data, CODEC_ABOUT_ZONE);
+        a.inbound = get_word_field(&d, &u.data, CODEC_ABOUT_INBOUND);
         a.services = (uint32_t)get_uint_field(&d, &u.data, CODEC_ABOUT_SERVICES, UINT32_MAX);
     }
     msgpack_unpacked_destroy(&u);

@@ -583,9 +583,7 @@ check_line(struct reader *r, const char *field, const struct policy_text *line)
     char limit[64];
 
     for (size_t i = 0; i < line->text.len; i++) {
-        unsigned char c = (unsigned char)line->text.ptr[i];
-
-        if (c >= 0x20 && c != 0x7f)
+        if (gs_slice_control(gs_slice_from(line->text, i)) == 0)
             continue;
         (void)wrong_at(r, field, CODE_POLICY_VALUE, line->place, "must be one line of text");
         return;

@@ -403,6 +403,20 @@ def test_a_signal_at_any_moment_leaves_nothing(tours, tmp_path_factory):
             d.nothing_left()
 
 
+def test_nohup_outlives_the_terminal(tours, tmp):
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        demo = Demo(tmp, "--nodes=3", "--auto")
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    with demo as d:
+        d.until_says("[1/6]").send(signal.SIGHUP)
+        d.until_says("[2/6]")
+        d.send(signal.SIGTERM)
+        assert d.wait() == 1, d.out() + d.err()
+        d.nothing_left()
+
+
 def test_kill_9_leaves_no_process(tours, tmp):
     with Demo(tmp, "--auto") as d:
         d.until_says("[2/6]")

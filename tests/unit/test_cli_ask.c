@@ -82,6 +82,35 @@ parts_of_answers(void **state)
     gs_arena_fini(&arena);
 }
 
+/* What is in an answer may be a peer's; a table has a row for each, whatever is in it. */
+static void
+answers_do_not_steer_a_terminal(void **state)
+{
+    static const char *const headers[] = { "A", "B" };
+    struct gs_arena arena;
+    struct cli_table table;
+    struct gs_buf out;
+    struct tree *t;
+
+    (void)state;
+    gs_arena_init(&arena, NULL, 0, 1024);
+    gs_buf_init(&out, 4096);
+    t = parse(&arena,
+              "{\"a\": \"\\u001b[31m\\u007f\", \"l\": [{\"b\\u001b\": \"\\u009b\\r\\u00a0\"}],"
+              " \"c\": \"one\\n\\ttwo\"}");
+    ask_clean(t);
+    assert_string_equal(ask_text(t, "a"), "?[31m?");
+    assert_string_equal(ask_text(tree_find(t, "l")->items[0], "b?"), "???\xc2\xa0");
+    assert_string_equal(ask_text(t, "c"), "one\n\ttwo");
+    cli_table_init(&table, headers, 2);
+    cli_table_row(&table, (const char *const[]){ ask_text(t, "c"), "x" });
+    cli_table_render(&table, false, &out);
+    assert_string_equal(gs_buf_cstr(&out), "A         B\none  two  x\n");
+    cli_table_fini(&table);
+    gs_buf_fini(&out);
+    gs_arena_fini(&arena);
+}
+
 static void
 findings_read_as_a_compilers(void **state)
 {
@@ -257,6 +286,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_are_percent_encoded),
+        cmocka_unit_test(answers_do_not_steer_a_terminal),
         cmocka_unit_test(nothing_is_asked_when_a_name_did_not_fit),
         cmocka_unit_test(parts_of_answers),
         cmocka_unit_test(findings_read_as_a_compilers),

@@ -395,6 +395,14 @@ what_a_node_says_of_itself(void **state)
         codec_read_about(GS_SLICE("\x82\x03\xa1x\x40\x93\x01\x80\xa1y"), &arena, &read),
         GS_E_OK); /* a field of a newer version is skipped */
     assert_int_equal(codec_read_about(GS_SLICE("\x81\x04\xa1x"), &arena, &read), GS_E_MALFORMED);
+    assert_int_equal(codec_read_about(GS_SLICE("\x81\x02\xa1\x1b"), &arena, &read),
+                     GS_E_MALFORMED); /* for a terminal */
+    assert_int_equal(codec_read_about(GS_SLICE("\x81\x01\xa3"
+                                               "0 1"),
+                                      &arena, &read),
+                     GS_E_MALFORMED);
+    assert_int_equal(codec_read_about(GS_SLICE("\x81\x03\xa2\xc2\x9b"), &arena, &read),
+                     GS_E_MALFORMED);
     gs_buf_fini(&out);
     gs_arena_fini(&arena);
 }

@@ -81,7 +81,11 @@ test_escapes(void **state)
     (void)state;
     json_slice(&j, GS_SLICE("\"\\/\b\f\n\r\t\x01\x1f\x7f\0end"));
     assert_string_equal(gs_buf_cstr(&out),
-                        "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\x7f\\u0000end\"");
+                        "\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001f\\u007f\\u0000end\"");
+    gs_buf_clear(&out);
+    json_init(&j, &out);
+    json_slice(&j, GS_SLICE("\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0")); /* what a terminal obeys too */
+    assert_string_equal(gs_buf_cstr(&out), "\"\\u0080\\u009b\\u009f\xc2\xa0\"");
 }
 
 static void

@@ -85,9 +85,10 @@ test_a_value_cannot_forge_a_line(void **state)
     (void)state;
     gs_log_setup(GS_LOG_INFO, GS_LOG_TEXT);
     capture();
-    LOG_WARN("x.y", "name=%s", "evil\n2026 INFO fake\x1b[31m\x7f");
+    LOG_WARN("x.y", "name=%s", "evil\n2026 INFO fake\x1b[31m\x7f\xc2\x9b\xc2\xa0");
     release();
-    assert_line("^[^\n]* WARN  x\\.y name=evil\\\\n2026 INFO fake\\\\x1b\\[31m\\\\x7f\n$");
+    assert_line(
+        "^[^\n]* WARN  x\\.y name=evil\\\\n2026 INFO fake\\\\x1b\\[31m\\\\x7f\\\\x9b\xc2\xa0\n$");
 }
 
 static void

@@ -76,6 +76,8 @@ maintenances_are_read(void **state)
           "4:40 GS0106 spec.reason\n", "one line" },
         { "escape", HEAD "spec: { node: n1, drain: true, by: \"\\e[31m\" }\n",
           "4:36 GS0106 spec.by\n", NULL },
+        { "eight bits", HEAD "spec: { node: n1, drain: true, by: \"\\x9b31m\" }\n",
+          "4:36 GS0106 spec.by\n", NULL },
         { "unknown", HEAD "spec: { node: n1, drain: true, wieght: 1 }\n",
           "4:32 GS0102 spec.wieght\n", "did you mean \"weight\"?" },
         { "elsewhere", HEAD "spec: { node: n1, drain: true, port: 80 }\n",

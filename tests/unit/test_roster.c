@@ -239,6 +239,30 @@ what_it_says_of_itself(void **state)
     gs_buf_fini(&out);
 }
 
+/* What a node says of itself reaches terminals, JSON readers and completions of every operator. */
+static void
+names_that_are_none_are_not_repeated(void **state)
+{
+    static const struct gs_slice names[] = {
+        GS_SLICE("n\x1b[31m"), GS_SLICE("a\0b"),   GS_SLICE("$(reboot)"),
+        GS_SLICE("\xc2\x9b"),  GS_SLICE("two up"), GS_SLICE("\xff\xfe"),
+    };
+    struct world *w = *state;
+    char id[GS_ID_TEXT];
+
+    for (size_t i = 0; i < GS_COUNT(names); i++) {
+        struct gossip_node n = node((uint8_t)(i + 1), "", GOSSIP_ALIVE);
+
+        n.name = names[i];
+        tell(w, n, 0);
+        assert_true(
+            gs_slice_eq(roster_find(w->roster, &n.id)->name, gs_slice_str(gs_id_text(&n.id, id))));
+        tell(w, n, 0); /* heard again it is no news */
+    }
+    (void)lines(w);
+    assert_int_equal(w->read, GS_COUNT(names));
+}
+
 static void
 forget(struct world *w, uint8_t id, enum gossip_state s)
 {
@@ -348,6 +372,7 @@ main(void)
         cmocka_unit_test_setup_teardown(names_of_ids, setup, teardown),
         cmocka_unit_test_setup_teardown(two_of_one_name, setup, teardown),
         cmocka_unit_test_setup_teardown(what_it_says_of_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_that_are_none_are_not_repeated, setup, teardown),
         cmocka_unit_test_setup_teardown(the_table_is_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(the_forgotten_go, setup, teardown),
         cmocka_unit_test_setup_teardown(nodes_that_come_and_go_leave_nothing, setup, teardown),
