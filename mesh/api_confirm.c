@@ -1,6 +1,7 @@
 /* api_confirm.c - "do your workers run these versions?", asked by the node that wrote them.
  *
- *     GET /api/v1/confirm?wait=MS[&owner=ID[&until=answered]]&list=...  {"state": STATE, "why": ...}
+ *     GET /api/v1/confirm?wait=MS[&owner=ID[&until=answered]]&list=...
+ *     {"state": STATE, "why": ...}
  *
  *   active    all workers run them, or later ones      pending   so many as can; the others wait
  *   rejected  one cannot be used here                     here as they do where they were written
