@@ -4,14 +4,24 @@
 #include <gossamer/alloc.h>
 #include <gossamer/gossip_loop.h>
 #include <gossamer/log.h>
+#include <gossamer/snapshot.h>
 
 #include "mesh/confirm.h"
 #include "mesh/node.h"
 
-/* WRITING ──all records are in the store──▶ ASKING ──all have answered, time──▶ OVER
- *    │ └──────────────────────────────────────────────────────────────time──────▲ │
- *    └──────────announce_free while the call is under way──▶ FORGOTTEN ◀──────────┘ */
-enum announce_state { ANNOUNCE_WRITING, ANNOUNCE_ASKING, ANNOUNCE_OVER, ANNOUNCE_FORGOTTEN };
+/* WRITING ──all records are in the store──▶ ASKING ──all have answered──▶ FINISHING ──▶ OVER
+ *    │ │                                      └──────time──────────────────────────────▲ │
+ *    │ └─────time──────────────────────────────────────────────────────────────────────┘ │
+ *    └──────────announce_free while the call is under way──▶ FORGOTTEN ◀─────────────────┘
+ *
+ * FINISHING: what our own workers do. Last, since what others had under way came through here. */
+enum announce_state {
+    ANNOUNCE_WRITING,
+    ANNOUNCE_ASKING,
+    ANNOUNCE_FINISHING,
+    ANNOUNCE_OVER,
+    ANNOUNCE_FORGOTTEN
+};
 
 struct part { /* as many records as one question may name */
     struct announce *announce;
@@ -26,8 +36,9 @@ struct announce {
     struct own_watch watch;
     struct gossip_call fence; /* calls are made in order: behind it all is written */
     bool fenced;
-    struct gs_timer deadline;
+    struct gs_timer deadline, look;
     struct gs_defer tell;
+    uint64_t seq; /* FINISHING: what our workers must have adopted */
     struct confirm_item *items;
     size_t count, cap;
     struct part *parts;
@@ -75,6 +86,7 @@ over(struct announce *a)
 {
     a->state = ANNOUNCE_OVER;
     gs_loop_disarm(a->node->loop, &a->deadline);
+    gs_loop_disarm(a->node->loop, &a->look);
     gs_list_remove(&a->watch.link);
     name_laggards(a);
     gs_loop_defer(a->node->loop, &a->tell);
@@ -84,6 +96,60 @@ static void
 on_deadline(struct gs_timer *t)
 {
     over(GS_CONTAINER(t, struct announce, deadline));
+}
+
+/* ---- our own ---- */
+
+size_t
+announce_unanswered(const struct node *n, const struct gs_id *owner)
+{
+    const struct snapshot *root = snapshot_current(n->hub);
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < root->service_count; i++) {
+        const struct service *s = root->services[i];
+
+        for (uint32_t k = 0; s && k < s->endpoint_count; k++) {
+            const struct endpoint *e = &s->endpoints[k];
+
+            if (e->tier == TIER_DRAINING && gs_id_eq(e->local ? &n->id : &e->owner, owner))
+                count += atomic_load_explicit(&slots_at(root->slots, e->slot)->active,
+                                              memory_order_acquire);
+        }
+    }
+    return count;
+}
+
+static void
+look(struct announce *a)
+{
+    GS_ASSERT(a->state == ANNOUNCE_FINISHING);
+    /* In this order: what was begun by a former snapshot is counted before the next is adopted. */
+    if (snapshot_adopted_by_all(a->node->hub) < a->seq ||
+        announce_unanswered(a->node, &a->node->id) > 0)
+        gs_loop_arm(a->node->loop, &a->look, LOOP_TICK_MS);
+    else
+        over(a);
+}
+
+static void
+on_look(struct gs_timer *t)
+{
+    look(GS_CONTAINER(t, struct announce, look));
+}
+
+static void
+all_heard(struct announce *a)
+{
+    GS_ASSERT(a->state == ANNOUNCE_ASKING);
+    GS_ASSERT(a->open == 0);
+    if (a->o.until == ANNOUNCE_ROUTED) {
+        over(a);
+        return;
+    }
+    a->state = ANNOUNCE_FINISHING;
+    a->seq = snapshot_current(a->node->hub)->seq;
+    look(a);
 }
 
 /* ---- asking ---- */
@@ -97,7 +163,7 @@ on_heard(void *arg)
     GS_ASSERT(p->announce->open > 0);
     p->heard = true;
     if (--p->announce->open == 0 && p->announce->state == ANNOUNCE_ASKING)
-        over(p->announce);
+        all_heard(p->announce);
 }
 
 static void
@@ -118,13 +184,14 @@ ask(struct announce *a)
             &(struct confirm_options){ .items = &a->items[first],
                                        .count = rest < APPLY_OBJECTS_MAX ? rest : APPLY_OBJECTS_MAX,
                                        .owner = &a->node->id,
+                                       .answered = a->o.until == ANNOUNCE_ANSWERED,
                                        .wait_ms = a->until_ms > now_ms ? a->until_ms - now_ms : 0,
                                        .done = on_heard,
                                        .arg = p });
         a->open += p->confirm != NULL;
     }
     if (a->open == 0)
-        over(a);
+        all_heard(a);
 }
 
 /* ---- writing ---- */
@@ -144,6 +211,7 @@ on_fence(struct gossip_call *c)
     struct announce *a = GS_CONTAINER(c, struct announce, fence);
 
     GS_ASSERT(a->state != ANNOUNCE_ASKING);
+    GS_ASSERT(a->state != ANNOUNCE_FINISHING);
     a->fenced = true;
     if (a->state == ANNOUNCE_WRITING)
         ask(a);
@@ -162,6 +230,7 @@ announce_start(struct node *n, const struct announce_options *o)
     a->watch.said = on_said;
     gs_list_init(&a->watch.link);
     gs_timer_init(&a->deadline, on_deadline);
+    gs_timer_init(&a->look, on_look);
     gs_defer_init(&a->tell, on_tell);
     a->until_ms = n->loop->now_ms + ANNOUNCE_MS;
     gs_loop_arm(n->loop, &a->deadline, ANNOUNCE_MS);
@@ -184,6 +253,7 @@ announce_free(struct announce *a)
     a->part_count = a->count = 0;
     gs_list_remove(&a->watch.link);
     gs_loop_disarm(a->node->loop, &a->deadline);
+    gs_loop_disarm(a->node->loop, &a->look);
     gs_defer_cancel(&a->tell);
     if (a->fenced)
         gs_free(a);

@@ -1,17 +1,22 @@
 /* api_confirm.c - "do your workers run these versions?", asked by the node that wrote them.
  *
- *     GET /api/v1/confirm?wait=MS[&owner=ID]&list=...     {"state": STATE, "why": ...}
+ *     GET /api/v1/confirm?wait=MS[&owner=ID[&until=answered]]&list=...
+ *     {"state": STATE, "why": ...}
  *
  *   active    all workers run them, or later ones      pending   so many as can; the others wait
  *   rejected  one cannot be used here                     here as they do where they were written
  *   lacking   not within the wait                      closed, stopping   this node cannot say
  *
- *   WAITING ──all are in the snapshot──▶ ADOPTING ──workers adopted──▶ answered
- *      └──rejected, stopping, time is up───────────────────────────────────▲      */
+ *   WAITING ──all are in the snapshot──▶ ADOPTING ──workers adopted──▶ (FINISHING) ──▶ answered
+ *      └──rejected, stopping, time is up─────────────────────────────────────────────────▲
+ *
+ * FINISHING (until=answered): what was sent to draining instances of the owner, before its workers
+ * knew, has no answer yet. If it stays so, that is no reason to say that they do not know. */
 #include <gossamer/alloc.h>
 #include <gossamer/json_out.h>
 
 #include "mesh/admin.h"
+#include "mesh/announce.h"
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
 #include "mesh/model/endpoints.h"
@@ -19,7 +24,7 @@
 
 #define WAIT_MS_MAX 600000
 
-enum wait_state { WAIT_WAITING, WAIT_ADOPTING };
+enum wait_state { WAIT_WAITING, WAIT_ADOPTING, WAIT_FINISHING };
 
 struct waiting {
     struct gs_list link; /* of node->confirms */
@@ -28,7 +33,9 @@ struct waiting {
     struct gs_timer deadline;
     struct node_commit commit;
     enum wait_state state;
-    bool owned; /* records of a node, not objects of operators */
+    bool owned;    /* records of a node, not objects of operators */
+    bool answered; /* until=answered */
+    struct gs_timer look;
     struct gs_id owner;
     struct confirm_item items[APPLY_OBJECTS_MAX];
     size_t count;
@@ -46,6 +53,7 @@ reply(struct waiting *w, const char *state, const char *why)
     struct json_out j;
 
     gs_loop_disarm(w->node->loop, &w->deadline);
+    gs_loop_disarm(w->node->loop, &w->look);
     w->call = NULL;
     gs_buf_init(&out, 4096);
     json_init(&j, &out);
@@ -186,13 +194,32 @@ count_met(const struct waiting *w)
 /* ---- answers ---- */
 
 static void
+finish(struct waiting *w)
+{
+    GS_ASSERT(w->state == WAIT_FINISHING);
+    if (w->answered && announce_unanswered(w->node, &w->owner) > 0)
+        gs_loop_arm(w->node->loop, &w->look, LOOP_TICK_MS);
+    else
+        answer(w, w->pends ? "pending" : "active", NULL);
+}
+
+static void
+on_look(struct gs_timer *t)
+{
+    finish(GS_CONTAINER(t, struct waiting, look));
+}
+
+static void
 on_adopted(struct node_commit *c)
 {
     struct waiting *w = GS_CONTAINER(c, struct waiting, commit);
 
-    if (w->call)
-        reply(w, w->pends ? "pending" : "active", NULL);
-    waiting_free(w);
+    if (!w->call) {
+        waiting_free(w);
+        return;
+    }
+    w->state = WAIT_FINISHING;
+    finish(w);
 }
 
 /* True: it is gone. */
@@ -208,7 +235,7 @@ refuse_stopping(struct waiting *w)
 static void
 settle(struct waiting *w)
 {
-    if (w->state != WAIT_WAITING || refuse_stopping(w))
+    if (w->state == WAIT_ADOPTING || refuse_stopping(w) || w->state == WAIT_FINISHING)
         return;
     if (w->rejected) {
         answer(w, "rejected", w->why);
@@ -241,6 +268,10 @@ on_deadline(struct gs_timer *t)
         reply(w, "lacking", "its workers have not taken the change up");
         return;
     }
+    if (w->state == WAIT_FINISHING) {
+        answer(w, "active", NULL);
+        return;
+    }
     look(w->node);
     (void)snprintf(why, sizeof(why), "lacks %zu of the %zu versions", w->count - count_met(w),
                    w->count);
@@ -256,10 +287,12 @@ on_deadline(struct gs_timer *t)
 static bool
 read_request(const struct admin_request *r, struct waiting *w, uint64_t *wait_ms)
 {
-    struct gs_slice list, wait, owner;
+    struct gs_slice list, wait, owner, until;
 
     w->owned = admin_query(r, "owner", &owner);
-    return admin_query(r, "list", &list) && admin_query(r, "wait", &wait) &&
+    w->answered = admin_query(r, "until", &until);
+    return (!w->answered || (w->owned && gs_slice_eq(until, GS_SLICE("answered")))) &&
+           admin_query(r, "list", &list) && admin_query(r, "wait", &wait) &&
            gs_slice_to_u64(wait, wait_ms) && *wait_ms <= WAIT_MS_MAX &&
            (!w->owned || gs_id_parse(&w->owner, owner) == GS_E_OK) &&
            confirm_list_read(list, w->items, &w->count) == GS_E_OK;
@@ -280,7 +313,8 @@ api_confirm(struct node *n, struct admin_call *c, const struct admin_request *r)
     if (!read_request(r, w, &wait_ms)) {
         gs_free(w);
         admin_error(c, 400, "GS0400", NULL,
-                    "wait= is milliseconds, list= what to confirm, and owner= whose it is");
+                    "wait= is milliseconds, list= what to confirm, owner= whose it is, and "
+                    "until=answered takes owner=");
         return;
     }
     w->node = n;
@@ -290,6 +324,7 @@ api_confirm(struct node *n, struct admin_call *c, const struct admin_request *r)
     gs_list_push_back(&n->confirms, &w->link);
     n->confirm_count++;
     gs_timer_init(&w->deadline, on_deadline);
+    gs_timer_init(&w->look, on_look);
     gs_loop_arm(n->loop, &w->deadline, wait_ms > 0 ? wait_ms : 1);
     (void)node_records_flush(n->records); /* asks confirm_answer() */
 }

@@ -232,6 +232,8 @@ write_path(struct confirm *c)
     (void)gs_buf_printf(&c->path, "/api/v1/confirm?wait=%llu", (unsigned long long)wait);
     if (c->o.owner)
         (void)gs_buf_printf(&c->path, "&owner=%s", gs_id_text(c->o.owner, id));
+    if (c->o.answered)
+        (void)gs_buf_put_str(&c->path, "&until=answered");
     (void)gs_buf_put_str(&c->path, "&list=");
     confirm_list_put(&c->path, c->o.items, c->o.count);
     c->o.items = NULL; /* the caller's */

@@ -47,6 +47,7 @@ struct confirm_options {
     const struct confirm_item *items; /* copied */
     size_t count;                     /* up to APPLY_OBJECTS_MAX */
     const struct gs_id *owner;        /* whose records they are; NULL: operators' objects */
+    bool answered; /* and what went to what drains there is answered, as far as the wait allows */
     uint64_t wait_ms;
     void (*done)(void *arg); /* all were heard of; from the loop, once; may free it */
     void *arg;

@@ -3,7 +3,8 @@
  *   IDLE ──SIGHUP──▶ READING ──wrong, or may not change──▶ IDLE, nothing was changed
  *                       │ (pool)
  *                       └──taken over──▶ LEAVING ──members route by it, ANNOUNCE_MS──▶ IDLE
- *                                           └ what is to go is draining; then it goes
+ *                                           └ what is to go is draining; once nobody sends it
+ *                                             anything and what it had is answered, it goes
  *
  * A wrong file costs a line for each thing that is wrong with it, and nothing else. */
 #include "mesh/node_reload.h"
@@ -57,6 +58,7 @@ struct node_reload {
     struct config_services former; /* what was hosted before */
     struct config *former_owner;   /* of its memory; NULL: the first configuration */
     struct announce *announce;
+    uint64_t leaving_ms; /* since when */
 
     /* the last one */
     bool any;
@@ -234,8 +236,10 @@ on_announced(void *arg)
     struct node_reload *l = arg;
 
     GS_LOG_AT_MOST(GS_LOG_MANY, GS_LOG_INFO, "config.settled",
-                   "asked=%zu confirmed=%zu ms=%" PRIu64, announce_asked(l->announce),
-                   announce_confirmed(l->announce), node_wall_ms() - l->wall_ms);
+                   "asked=%zu confirmed=%zu unanswered=%zu ms=%" PRIu64,
+                   announce_asked(l->announce), announce_confirmed(l->announce),
+                   announce_unanswered(&l->running->node, &l->running->node.id),
+                   l->running->node.loop->now_ms - l->leaving_ms);
     announce_free(l->announce);
     l->announce = NULL;
     node_services_settle(&l->running->node, &l->former);
@@ -283,8 +287,9 @@ take_over(struct node_reload *l)
     }
     if (change.leaving) {
         gs_fsm_move(&l->fsm, RELOAD_LEAVING);
-        l->announce =
-            announce_start(&r->node, &(struct announce_options){ "reload", on_announced, l });
+        l->leaving_ms = r->node.loop->now_ms;
+        l->announce = announce_start(
+            &r->node, &(struct announce_options){ "reload", ANNOUNCE_ANSWERED, on_announced, l });
         return;
     }
     (void)node_records_flush(r->node.records);

@@ -227,7 +227,8 @@ begin(struct running *r)
     node_reload_stop(n->reload);
     confirm_answer(n); /* who waits here is told to look elsewhere */
     model_set_draining(n->model);
-    r->stop.announce = announce_start(n, &(struct announce_options){ "drain", on_announced, r });
+    r->stop.announce =
+        announce_start(n, &(struct announce_options){ "drain", ANNOUNCE_ROUTED, on_announced, r });
 }
 
 /* ---- who asks for it ---- */

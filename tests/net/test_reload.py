@@ -141,6 +141,41 @@ def test_an_exchange_with_what_goes_ends_well(bench):
         c.close()
 
 
+def test_what_it_had_is_answered_before_it_is_gone(bench):
+    """Whoever asked and by whatever way: the reload is over when there is nothing left to be cut, unless
+    that takes too long. Then the application is ended, and nobody notices."""
+    m, o, p = Services(bench), bench.origin("o"), bench.origin("p")
+    n1, n3 = m.host(), m.host()
+    n2 = m.host(services=[service("tools", [instance(x, health=CHECK) for x in (o, p)])], workers=2)
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 2)
+    held = []
+    while {"n1", "n2", "n3"} - {r.get("X-From") for r in o.seen}:
+        n = (n1, n2, n3)[len(held) % 3]
+        held.append(n.conn())
+        held[-1].send(request("POST", "/hold/g", "tools", [("X-From", n.name)], body=b"x" * 100))
+        until("it has arrived", lambda: len(o.seen) + len(p.seen) == len(held))
+    n2.services[0]["instances"] = [instance(p, health=CHECK)]
+    good(n2)
+    until("it is draining for all, or gone", lambda: n2.lines("config.settled") or all(
+        "draining" in [e["state"] for e in m.rows(n, "tools")] for n in m.nodes))
+    for n in m.nodes:  # they route by it, and there is time for all that would be too early
+        for _ in range(20):
+            assert n.ask(host="tools", target="/id/x").body == b"x\n"
+    early = n2.lines("config.settled")
+    for x in (o, p):
+        x.open_gate("g")
+    until("what was to go is gone", lambda: n2.lines("config.settled"))
+    (told, ) = n2.lines("config.settled")
+    if int(told["ms"]) < 2000:  # by its own clock; else it was right not to wait any longer
+        assert not early, early
+        assert told["asked"] == told["confirmed"] == "2" and told["unanswered"] == "0", told
+        o.refuse()
+    for c in held:
+        assert c.answer("POST").body == b"held"
+        c.close()
+
+
 def test_one_that_never_passes_is_never_published(bench, labels):
     m, v = Services(bench), labels("v1")
     n1, n2 = m.host(), m.host(services=[service("tools", labelled(v))])
@@ -435,10 +470,9 @@ def test_a_hundred_reloads_under_load(bench, labels, tell):
     spread = set().union(*(u.bodies for u in users))
     tell(f"{RELOADS} reloads, {number} instances came, {number - len(alive)} went: {said}, "
          f"answered by {len(spread)}")
-    assert not bad, bad[:5]
-    assert len(spread) > 1 + number / 4
     late = n1.lines("announce.not_confirmed")
-    assert not late, late[:3]
+    assert not bad and not late, (bad[:5], late[:3])
+    assert len(spread) > 1 + number / 4
 
 
 def test_a_storm_of_signals(bench, labels):
