@@ -410,8 +410,8 @@ def test_nohup_outlives_the_terminal(tours, tmp):
     finally:
         signal.signal(signal.SIGHUP, former)
     with demo as d:
-        d.until_says("[1/6]").send(signal.SIGHUP)
-        d.until_says("[2/6]")
+        d.until_says("[2/6]").send(signal.SIGHUP)
+        d.until_says("[4/6]")  # at least one step later: what it says comes a step at a time
         d.send(signal.SIGTERM)
         assert d.wait() == 1, d.out() + d.err()
         d.nothing_left()
