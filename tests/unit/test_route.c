@@ -245,6 +245,40 @@ test_one_death_is_one_failure(void **state)
     assert_true(apart > once + 20);
 }
 
+/* An instance that was restarted is used again soon; one that stays away is left alone longer.
+ * Given  four endpoints that answer in 1 ms and one client, one request at a time
+ * When   a connect to one of them fails, and each time that it is tried again
+ * Then   the first time it is avoided for seconds, and about twice as long with each further one,
+ *        up to a minute or two */
+static void
+test_failures_are_forgiven_soon_at_first(void **state)
+{
+    static struct bench b; /* not on the stack: it is aligned to cache lines */
+    const struct endpoint *e = &b.endpoints[0];
+    unsigned last = 0;
+
+    (void)state;
+    bench_init(&b);
+    for (int i = 0; i < 10; i++) {
+        unsigned avoided;
+
+        balance_failed(&b.worker, e, b.loop.now_ns);
+        avoided = avoided_s(&b, e);
+        if (i == 0)
+            assert_in_range(avoided, 3, 10);
+        else if (i < 4)
+            assert_in_range(avoided, last * 3 / 2, last * 5 / 2 + 2);
+        else
+            assert_in_range(avoided, last, 120);
+        last = avoided;
+    }
+    balance_observe(&b.worker, e, 1000000); /* it answers: all is forgotten */
+    b.loop.now_ns += 1000000000;
+    balance_failed(&b.worker, e, b.loop.now_ns);
+    assert_in_range(avoided_s(&b, e), 3, 10);
+    bench_fini(&b);
+}
+
 /* ---- weights of endpoints ---- */
 
 struct crowd { /* requests under way, so that each can end */
@@ -601,6 +635,7 @@ main(void)
         cmocka_unit_test(test_balance_prefers_the_fast),
         cmocka_unit_test(test_balance_avoids_the_busy_and_the_tried),
         cmocka_unit_test(test_one_death_is_one_failure),
+        cmocka_unit_test(test_failures_are_forgiven_soon_at_first),
         cmocka_unit_test(test_weights_of_endpoints),
         cmocka_unit_test(test_weights_save_nobody_who_fails),
         cmocka_unit_test(test_weights_leave_the_others_to_be_balanced),
