@@ -226,8 +226,8 @@ static struct client_conn *
 take_idle(struct pool *p, struct pool_queue *q, enum pool_want want)
 {
     uint64_t now = p->worker->loop->now_ms;
-    /* How long it was idle is known by the time of the turn, which is no measure of what came since:
-     * the answer and the FIN behind it may be read as late as that request. */
+    /* The time of the turn does not tell how long it was idle: the answer, the FIN behind it and
+     * this request may all be read in one turn. */
     uint64_t peek_after = want == POOL_SURE ? 0 : POOL_PEEK_AFTER_MS;
 
     GS_ASSERT(want != POOL_NEW);
