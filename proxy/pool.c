@@ -226,7 +226,9 @@ static struct client_conn *
 take_idle(struct pool *p, struct pool_queue *q, enum pool_want want)
 {
     uint64_t now = p->worker->loop->now_ms;
-    uint64_t peek_after = want == POOL_SURE ? 1 : POOL_PEEK_AFTER_MS;
+    /* The time of the turn does not tell how long it was idle: the answer, the FIN behind it and
+     * this request may all be read in one turn. */
+    uint64_t peek_after = want == POOL_SURE ? 0 : POOL_PEEK_AFTER_MS;
 
     GS_ASSERT(want != POOL_NEW);
     while (!gs_list_empty(&q->idle)) {
@@ -291,7 +293,7 @@ pool_cancel(struct pool *p, struct pool_waiter *waiter)
 
 /* Who has waited longest; of those whom a kept connection is good enough for, if it is one. */
 static struct pool_waiter *
-first_waiter(struct pool *p, struct pool_queue *q, bool kept)
+find_waiter(struct pool_queue *q, bool kept)
 {
     GS_LIST_EACH(n, &q->waiters) {
         struct pool_waiter *w = GS_LIST_ENTRY(n, struct pool_waiter, link);
@@ -299,10 +301,19 @@ first_waiter(struct pool *p, struct pool_queue *q, bool kept)
         GS_ASSERT(w->queue == q);
         if (kept && w->want == POOL_NEW)
             continue;
-        waiter_remove(p, w);
         return w;
     }
     return NULL;
+}
+
+static struct pool_waiter *
+first_waiter(struct pool *p, struct pool_queue *q, bool kept)
+{
+    struct pool_waiter *w = find_waiter(q, kept);
+
+    if (w)
+        waiter_remove(p, w);
+    return w;
 }
 
 /* Whoever waits has a connect under way for it, or is told that it gets none. */
@@ -322,15 +333,17 @@ serve_waiters(struct pool *p, struct pool_queue *q)
 static void
 offer(struct pool *p, struct client_conn *c, struct pool_queue *q)
 {
-    struct pool_waiter *w;
+    bool kept = client_reused(c);
+    struct pool_waiter *w = find_waiter(q, kept);
+    bool sure = w && kept && w->want == POOL_SURE;
 
-    if (client_doubtful(c) && client_stale(c)) {
+    if ((sure || client_doubtful(c)) && client_stale(c)) {
         client_close(c);
         serve_waiters(p, q);
         return;
     }
-    w = first_waiter(p, q, client_reused(c));
     if (w) {
+        waiter_remove(p, w);
         w->ready(w, c, REASON_NONE);
         return;
     }

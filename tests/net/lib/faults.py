@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from . import wire
 from .settings import HOST, ROOT, child_env, until
@@ -55,7 +56,9 @@ class Faults:
         if not await c.body():
             return False
         entry["whole"], entry["length"], entry["sha"] = True, req.length, req.sha.hexdigest()
-        return await getattr(self, "do_" + how)(c, req, entry, seg[0])
+        keep = await getattr(self, "do_" + how)(c, req, entry, seg[0])
+        entry["at"] = time.monotonic()  # by when it had done what it was asked for
+        return keep
 
     async def _send(self, c, entry, data):
         entry["began"] = True
