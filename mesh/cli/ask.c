@@ -76,7 +76,7 @@ ask_node(struct ask *a, const char *method, struct gs_buf *path, struct gs_slice
     if (tree_parse_json(a->body, NULL, &a->arena, &a->root, &problems) != GS_E_OK)
         a->root = NULL;
     gs_problems_fini(&problems);
-    if (a->root)
+    if (a->root && !a->verbatim)
         ask_clean(a->root);
     return CLI_GO_ON;
 }

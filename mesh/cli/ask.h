@@ -11,6 +11,7 @@
 struct ask { /* one conversation: every answer lives until ask_fini */
     struct gs_arena arena;
     const char *socket;
+    bool verbatim; /* who prints it escapes what a terminal obeys: no ask_clean */
     unsigned status;
     struct gs_slice body;
     struct tree *root; /* NULL: the body is no JSON, or too large to be opened */

@@ -205,6 +205,7 @@ cmd_events(int argc, char **argv)
     if (code != CLI_GO_ON)
         return code;
     ask_init(&ask, socket);
+    ask.verbatim = true; /* put_text */
     code = e.follow ? follow(&e, &ask) : list(&e, &ask);
     ask_fini(&ask);
     return code;
