@@ -54,12 +54,13 @@ def until(what, condition, timeout=5.0):
 
 class Idle:
     """Called again and again: have these processes, or threads of this one, been idle for a while?
-    Idle is less than a tenth of a processor: what gossips is never quite."""
+    Idle is less than a tenth of a processor: what gossips is never quite. Several times in a row:
+    on a busy machine they may just not have come to run."""
 
-    def __init__(self, processes, threads=(), seconds=0.3):
+    def __init__(self, processes, threads=(), seconds=0.2, times=4):
         self.files = [pathlib.Path(f"/proc/{p}/stat") for p in processes]
         self.files += [pathlib.Path(f"/proc/self/task/{t}/stat") for t in threads]
-        self.seconds = secs(seconds)
+        self.seconds, self.times, self.quiet = secs(seconds), times, 0
         self.since, self.was = time.monotonic(), self.used()
 
     def used(self):
@@ -72,9 +73,9 @@ class Idle:
         if now - self.since < self.seconds:
             return False
         used = self.used()
-        idle = used - self.was < 0.1 * (now - self.since)
+        self.quiet = self.quiet + 1 if used - self.was < 0.1 * (now - self.since) else 0
         self.since, self.was = now, used
-        return idle
+        return self.quiet >= self.times
 
 
 def sanitized(path=BIN, _known={}):
