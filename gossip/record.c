@@ -251,39 +251,56 @@ is_known(const struct record *r, const struct version *v)
     return false;
 }
 
+/* Former versions in the making: one place more than is kept, as who has to go is known only once
+ * all are judged anew. */
+struct formers {
+    struct record_former at[RECORD_HISTORY_MAX + 1];
+    unsigned count;
+};
+
 /* Did one that counts see v? Those are the present version and the conflicts above v, which every
  * node keeps; by what else is in the ring nodes would judge differently for ever. */
 static bool
-has_descendant(const struct record *r, const struct version *v)
+has_descendant(const struct version *present, const struct record_former *former, unsigned count,
+               const struct version *v)
 {
-    if (descends(r->present, v))
+    if (descends(present, v))
         return true;
-    for (unsigned i = 0; i < r->former_count && version_order(r->former[i].v, v) > 0; i++) {
-        if (r->former[i].conflict && descends(r->former[i].v, v))
+    for (unsigned i = 0; i < count && version_order(former[i].v, v) > 0; i++) {
+        if (former[i].conflict && descends(former[i].v, v))
             return true;
     }
     return false;
 }
 
-/* Make room for one: the lowest that is no conflict, else the lowest. Returns its size. */
-static size_t
-evict_former(struct record *r)
+/* Anew after each merge, the highest first: a conflict ends when a version turns up that had seen
+ * it. */
+static void
+mark_conflicts(const struct version *present, struct formers *f)
 {
-    unsigned victim = r->former_count - 1;
+    for (unsigned i = 0; i < f->count; i++)
+        f->at[i].conflict = !has_descendant(present, f->at, f->count, f->at[i].v);
+}
+
+/* The lowest that is no conflict has to go, be it the one that just came; else the lowest. Nobody
+ * is judged by either, so the others stay what they are. Returns its size. */
+static size_t
+evict_former(struct formers *f)
+{
+    unsigned victim = f->count - 1;
     size_t bytes;
 
-    GS_ASSERT(r->former_count == RECORD_HISTORY_MAX);
-    for (unsigned i = r->former_count; i-- > 0;) {
-        if (!r->former[i].conflict) {
+    GS_ASSERT(f->count == RECORD_HISTORY_MAX + 1);
+    for (unsigned i = f->count; i-- > 0;) {
+        if (!f->at[i].conflict) {
             victim = i;
             break;
         }
     }
-    bytes = version_bytes(r->former[victim].v);
-    version_free(r->former[victim].v);
-    memmove(&r->former[victim], &r->former[victim + 1],
-            (r->former_count - victim - 1) * sizeof(r->former[0]));
-    r->former_count--;
+    bytes = version_bytes(f->at[victim].v);
+    version_free(f->at[victim].v);
+    f->count--;
+    memmove(&f->at[victim], &f->at[victim + 1], (f->count - victim) * sizeof(f->at[0]));
     return bytes;
 }
 
@@ -301,33 +318,25 @@ is_beyond_history(const struct record *r, const struct version *v)
     return version_order(v, r->former[r->former_count - 1].v) < 0;
 }
 
-/* Returns what it freed. */
-static size_t
-add_former(struct record *r, struct version *v)
+/* v joins those that are kept. It may well be the one that has to go: not to be used any more. */
+static void
+add_former(struct record *r, struct version *v, struct record_merged *m)
 {
-    size_t freed = r->former_count == RECORD_HISTORY_MAX ? evict_former(r) : 0;
+    struct formers f = { .count = r->former_count + 1 };
     unsigned at = 0;
 
     while (at < r->former_count && version_order(r->former[at].v, v) > 0)
         at++;
-    memmove(&r->former[at + 1], &r->former[at], (r->former_count - at) * sizeof(r->former[0]));
-    r->former[at] = (struct record_former){ .v = v };
-    r->former_count++;
-    return freed;
-}
-
-/* Anew after each merge, the highest first: a conflict ends when a version turns up that had seen
- * it. */
-static void
-mark_conflicts(struct record *r, const struct version *candidate, struct record_merged *m)
-{
-    for (unsigned i = 0; i < r->former_count; i++) {
-        struct record_former *f = &r->former[i];
-
-        f->conflict = !has_descendant(r, f->v);
-        if (f->conflict && f->v == candidate)
-            m->lost = f->v->r.version;
-    }
+    memcpy(f.at, r->former, at * sizeof(f.at[0]));
+    f.at[at].v = v;
+    memcpy(&f.at[at + 1], &r->former[at], (r->former_count - at) * sizeof(f.at[0]));
+    mark_conflicts(r->present, &f);
+    if (f.at[at].conflict)
+        m->lost = v->r.version;
+    if (f.count > RECORD_HISTORY_MAX)
+        m->bytes_freed = evict_former(&f);
+    memcpy(r->former, f.at, f.count * sizeof(f.at[0]));
+    r->former_count = f.count;
 }
 
 static struct record_merged
@@ -369,15 +378,14 @@ record_merge(struct record *r, struct version *v, enum record_origin origin)
         r->present = v;
     } else if (is_beyond_history(r, v)) {
         return drop(v);
-    } else if (!has_descendant(r, v)) {
+    } else if (!has_descendant(r->present, r->former, r->former_count, v)) {
         m.outcome = GOSSIP_CONFLICT;
     } else if (origin == RECORD_FROM_DISK) {
         m.outcome = GOSSIP_STALE;
     } else {
         return drop(v);
     }
-    m.bytes_freed = add_former(r, former);
-    mark_conflicts(r, former, &m);
+    add_former(r, former, &m);
     return m;
 }
 
@@ -394,6 +402,7 @@ record_check(const struct record *r)
 
         GS_ASSERT(version_order(above, v) > 0);
         GS_ASSERT(gs_slice_eq(v->r.key, r->present->r.key));
-        GS_ASSERT(r->former[i].conflict == !has_descendant(r, v));
+        GS_ASSERT(r->former[i].conflict ==
+                  !has_descendant(r->present, r->former, r->former_count, v));
     }
 }

@@ -269,6 +269,124 @@ no_update_is_lost(void **state)
     }
 }
 
+/* ---- more races than usual ---- */
+
+/* As forge(), but made in sight of one other version. */
+static struct version *
+forge_on(const struct version *former, uint64_t generation, uint64_t hlc)
+{
+    struct wire_record w = { .r = {
+                                 .class = GOSSIP_OPERATOR,
+                                 .kind = KIND,
+                                 .key = GS_SLICE("k"),
+                                 .value = GS_SLICE("forged"),
+                                 .version = { generation, hlc, id_of(6) },
+                                 .replaced = former->r.hash,
+                             } };
+    struct version *v;
+
+    assert_int_equal(version_make(&w, &v), GS_E_OK);
+    return v;
+}
+
+static uint64_t
+race_hlc(unsigned i)
+{
+    return (WALL + i) << 16;
+}
+
+/* Written without sight of each other: the last is present, as many as a node lists lost. */
+static void
+race(struct gossip *g, struct version *v[RECORD_HISTORY_MAX + 1])
+{
+    for (unsigned i = 0; i <= RECORD_HISTORY_MAX; i++) {
+        v[i] = forge(1, race_hlc(i));
+        assert_int_equal(give(g, &v[i]->r), GOSSIP_NEWS);
+    }
+    assert_int_equal(conflicts(g, "k"), RECORD_HISTORY_MAX);
+}
+
+static void
+race_fini(struct version *v[RECORD_HISTORY_MAX + 1])
+{
+    for (unsigned i = 0; i <= RECORD_HISTORY_MAX; i++)
+        version_free(v[i]);
+}
+
+/* Given  as many lost races as a node lists
+ * When   somebody goes on from the present version
+ * Then   the version replaced is not kept: it lost nothing, and they did */
+static void
+an_edit_pushes_no_lost_race_out(void **state)
+{
+    struct gossip *g = node_new(0);
+    struct version *v[RECORD_HISTORY_MAX + 1];
+
+    (void)state;
+    race(g, v);
+    for (unsigned edits = 0; edits < 3; edits++) {
+        char value[16];
+
+        (void)snprintf(value, sizeof(value), "edit %u", edits);
+        (void)put(g, WALL + 100, "k", value);
+        gossip_check(g);
+        for (unsigned i = 0; i < RECORD_HISTORY_MAX; i++)
+            assert_true(is_listed(g, v[i]));
+    }
+    assert_int_equal(give(g, &v[RECORD_HISTORY_MAX]->r), GOSSIP_STALE);
+    assert_int_equal(conflicts(g, "k"), RECORD_HISTORY_MAX);
+    race_fini(v);
+    gossip_free(g);
+}
+
+/* One that wins, or loses, in sight of a lost race takes the place of that one and of no other. */
+static void
+who_settles_one_takes_its_place(void **state)
+{
+    (void)state;
+    for (unsigned settled = 0; settled < RECORD_HISTORY_MAX; settled++) {
+        for (int wins = 0; wins < 2; wins++) {
+            struct gossip *g = node_new(0);
+            struct version *v[RECORD_HISTORY_MAX + 1];
+            struct version *last;
+
+            race(g, v);
+            last = forge_on(v[settled], 2, race_hlc(100));
+            if (!wins) /* against one that was made in sight of the present version */
+                offer(g, forge_on(v[RECORD_HISTORY_MAX], 3, race_hlc(101)), GOSSIP_NEWS);
+            assert_int_equal(give(g, &last->r), wins ? GOSSIP_NEWS : GOSSIP_CONFLICT);
+            gossip_check(g);
+            for (unsigned i = 0; i < RECORD_HISTORY_MAX; i++)
+                assert_int_equal(is_listed(g, v[i]), i != settled);
+            assert_true(is_listed(g, last));
+            assert_int_equal(is_listed(g, v[RECORD_HISTORY_MAX]), wins);
+            version_free(last);
+            race_fini(v);
+            gossip_free(g);
+        }
+    }
+}
+
+/* Of more than a node lists the lowest goes, and is no news when it is heard again. */
+static void
+of_too_many_the_lowest_goes(void **state)
+{
+    struct gossip *g = node_new(0);
+    struct version *v[RECORD_HISTORY_MAX + 1];
+
+    (void)state;
+    race(g, v);
+    offer(g, forge(1, race_hlc(100)), GOSSIP_NEWS);
+    gossip_check(g);
+    assert_false(is_listed(g, v[0]));
+    for (unsigned i = 1; i <= RECORD_HISTORY_MAX; i++)
+        assert_true(is_listed(g, v[i]));
+    assert_int_equal(give(g, &v[0]->r), GOSSIP_STALE);
+    assert_false(is_listed(g, v[0]));
+    race_fini(v);
+    gossip_free(g);
+}
+
 /* ---- hostile and broken input ---- */
 
 static void
@@ -461,6 +579,9 @@ main(void)
         cmocka_unit_test(a_delete_and_an_edit_are_a_conflict_too),
         cmocka_unit_test(merging_does_not_depend_on_the_order),
         cmocka_unit_test(no_update_is_lost),
+        cmocka_unit_test(an_edit_pushes_no_lost_race_out),
+        cmocka_unit_test(who_settles_one_takes_its_place),
+        cmocka_unit_test(of_too_many_the_lowest_goes),
         cmocka_unit_test(absurd_generations_are_refused_and_named),
         cmocka_unit_test(a_clock_ahead_is_told_and_taken_no_further_than_a_minute),
         cmocka_unit_test(every_altered_byte_is_refused_or_another_record),
