@@ -75,6 +75,7 @@ host_init(struct world *w, struct host *h, uint32_t index)
     h->inbox_end = &h->inbox;
     h->beliefs = gs_calloc(w->count, sizeof(*h->beliefs));
     h->seen = gs_calloc(LEDGER_KEYS_MAX, sizeof(*h->seen));
+    h->races = gs_calloc(LEDGER_KEYS_MAX, sizeof(*h->races));
     disk_init(&h->disk);
     disk_init(&h->backup);
 }
@@ -99,6 +100,7 @@ host_fini(struct world *w, struct host *h)
     gossip_free(h->core);
     gs_free(h->beliefs);
     gs_free(h->seen);
+    gs_free(h->races);
     gs_free(h->streams);
     disk_fini(&h->disk);
     disk_fini(&h->backup);
@@ -250,8 +252,10 @@ drain_events(struct world *w, struct host *h)
             opened = true;
             trace(w, h, "opens", 0, 0);
             break;
-        case GOSSIP_EVENT_TRANSACTION:
         case GOSSIP_EVENT_CONFLICT:
+            oracle_on_conflict(w, h, &e);
+            break;
+        case GOSSIP_EVENT_TRANSACTION:
         case GOSSIP_EVENT_REFUSED:
         case GOSSIP_EVENT_CLOCK_AHEAD:
         case GOSSIP_EVENT_BELOW_FLOOR:
@@ -308,6 +312,7 @@ end_process(struct world *w, struct host *h, enum host_state state)
     h->promised_ns = 0;
     memset(h->beliefs, 0, w->count * sizeof(*h->beliefs));
     memset(h->seen, 0, LEDGER_KEYS_MAX * sizeof(*h->seen));
+    memset(h->races, 0, LEDGER_KEYS_MAX * sizeof(*h->races));
     memset(h->own, 0, sizeof(h->own));
     h->alive_known = 0;
     watch_host_down(w, h);
@@ -400,6 +405,7 @@ feed(struct world *w, struct host *h, const struct event *e)
         break;
     default:
         tcp_feed(w, h, e);
+        races_look_all(w, h); /* more may have lost than are told of */
         break;
     }
 }
@@ -519,6 +525,7 @@ host_thaw(struct world *w, struct host *h)
             h->inbox_end = &h->inbox;
         feed(w, h, e);
         world_drop(w, e);
+        races_look_all(w, h);
     }
     h->inbox_datagrams = 0;
     host_step(w, h);

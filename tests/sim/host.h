@@ -88,6 +88,7 @@ struct host {
     struct host_belief *beliefs; /* of each host, as its events told */
     uint32_t alive_known;        /* how many of them are alive */
     struct host_seen *seen;      /* of each operator's key, as its events told */
+    struct races *races;         /* of each operator's key */
 };
 
 static inline bool

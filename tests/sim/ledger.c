@@ -23,8 +23,10 @@ void
 ledger_fini(struct ledger *l)
 {
     gs_map_fini(&l->by_hash);
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
+        gs_free(l->writes[i]->let_go);
         gs_free(l->writes[i]);
+    }
     gs_free(l->writes);
 }
 
@@ -104,6 +106,7 @@ ledger_add(struct world *w, struct host *h, uint32_t key, const struct gs_digest
         .life = h->life,
         .at_ns = w->now_ns,
         .tombstone = r.tombstone,
+        .let_go = gs_calloc(w->count / 8 + 1, 1),
     };
     note_seen(l, &r.replaced);
     for (size_t i = 0; i < settled_count; i++) {
@@ -142,8 +145,8 @@ ledger_disk_lost(struct world *w, const struct host *h, uint64_t as_of_ns)
 
 /* ---- at rest ---- */
 
-static bool
-is_above(const struct write *above, const struct write *e)
+bool
+ledger_is_above(const struct write *above, const struct write *e)
 {
     if (gs_digest_eq(&above->replaced, &e->hash))
         return true;
@@ -154,17 +157,16 @@ is_above(const struct write *above, const struct write *e)
     return false;
 }
 
-/* Does it lie under the version, as the writes themselves tell? */
-static bool
-is_ancestor(const struct ledger *l, const struct write *e, const struct gs_digest *of)
+bool
+ledger_is_under(const struct ledger *l, const struct write *e, const struct write *of)
 {
-    const struct write *at = find(l, of);
+    const struct write *at = of;
 
     while (at) {
         if (at == e)
             return true;
         for (size_t i = 0; i < at->settled_count; i++) {
-            if (is_ancestor(l, e, &at->settled[i]))
+            if (ledger_is_under(l, e, find(l, &at->settled[i])))
                 return true;
         }
         at = find(l, &at->replaced);
@@ -183,21 +185,6 @@ is_listed(const struct host *h, const struct write *e)
             return true;
     }
     return false;
-}
-
-/* More races were lost under its key than a node keeps: the lowest are let go. */
-static bool
-is_overflow(const struct ledger *l, const struct write *e)
-{
-    size_t above = 0;
-
-    for (size_t i = 0; i < l->count; i++) {
-        const struct write *other = l->writes[i];
-
-        above += other->key == e->key && !other->is_seen &&
-                 gs_version_cmp(&other->version, &e->version) > 0;
-    }
-    return above >= RECORD_HISTORY_MAX;
 }
 
 /* Who should know of it: the host that took it, or any other that is up, if that one is not. */
@@ -234,13 +221,13 @@ is_accounted(struct world *w, const struct host *h, const struct write *e,
 {
     const struct ledger *l = &w->ledger;
 
-    if (gs_digest_eq(&present->hash, &e->hash) || is_ancestor(l, e, &present->hash) ||
+    if (gs_digest_eq(&present->hash, &e->hash) || ledger_is_under(l, e, find(l, &present->hash)) ||
         is_listed(h, e))
         return true;
     for (size_t i = 0; e->is_seen && i < l->count; i++) {
         const struct write *above = l->writes[i];
 
-        if (is_above(above, e) && is_accounted(w, h, above, present))
+        if (ledger_is_above(above, e) && is_accounted(w, h, above, present))
             return true;
     }
     return false;
@@ -262,7 +249,7 @@ check_write(struct world *w, const struct write *e)
             w->ledger.excused++;
     } else if (is_accounted(w, h, e, &present)) {
         w->ledger.conflicts += is_listed(h, e);
-    } else if (is_overflow(&w->ledger, e)) {
+    } else if (races_let_go(w, h, e)) {
         w->ledger.overflowed++;
     } else if (h->index != e->host) {
         w->ledger.excused++; /* its own host is down: only there it had to be */

@@ -20,8 +20,9 @@ struct write {
     uint64_t at_ns;
     bool tombstone;
     bool acknowledged;
-    bool unsafe;  /* its host lost the disk since: it alone may have had it */
-    bool is_seen; /* somebody wrote on top of it, or settled it */
+    bool unsafe;     /* its host lost the disk since: it alone may have had it */
+    bool is_seen;    /* somebody wrote on top of it, or settled it */
+    uint8_t *let_go; /* a bit per host: see races.c */
 };
 
 struct ledger {
@@ -42,6 +43,10 @@ size_t ledger_listed(const struct host *h, uint32_t key, struct gs_digest out[RE
 void ledger_add(struct world *w, struct host *h, uint32_t key, const struct gs_digest *settled,
                 size_t settled_count);
 const struct write *ledger_find(const struct ledger *l, const struct gs_digest *hash);
+/* Was `above` written on top of e, or settles it? */
+bool ledger_is_above(const struct write *above, const struct write *e);
+/* Does e lie under it (NULL: no), or is it, as the writes themselves tell? */
+bool ledger_is_under(const struct ledger *l, const struct write *e, const struct write *of);
 /* The disk of h has everything written there in this life. */
 void ledger_flushed(struct world *w, const struct host *h);
 /* The disk of h is as it was at a former time. */

@@ -244,6 +244,16 @@ oracle_on_record(struct world *w, struct host *h, const struct gossip_event *e)
         oracle_fail(w, ORACLE_BACKWARDS, "%s: %.*s falls back", h->name, GS_SLICE_FMT(r->key));
     h->seen[key] = (struct host_seen){ r->version, r->tombstone };
     watch_on_record(w, h, key, &r->version);
+    races_look(w, h, key);
+}
+
+void
+oracle_on_conflict(struct world *w, struct host *h, const struct gossip_event *e)
+{
+    uint32_t key = ledger_key_of(e->key);
+
+    if (key < LEDGER_KEYS_MAX)
+        races_look(w, h, key);
 }
 
 /* ---- a node ---- */

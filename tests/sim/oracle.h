@@ -55,6 +55,7 @@ uint64_t oracle_grace_ns(const struct world *w);
 void oracle_on_node(struct world *w, struct host *h, const struct gossip_event *e);
 void oracle_on_forgotten(struct world *w, struct host *h, const struct gossip_event *e);
 void oracle_on_record(struct world *w, struct host *h, const struct gossip_event *e);
+void oracle_on_conflict(struct world *w, struct host *h, const struct gossip_event *e);
 /* What h says of itself may have changed. */
 void oracle_on_self(struct world *w, struct host *h);
 /* After a step that drained so many actions. */

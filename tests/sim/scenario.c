@@ -637,6 +637,8 @@ scenario_summary(const struct world *w, double wall_s, FILE *out)
     if (w->ledger.count > 0)
         (void)fprintf(out, ", writes %zu (%zu acknowledged, %zu listed as lost races)",
                       w->ledger.count, w->ledger.acknowledged, w->ledger.conflicts);
+    if (w->ledger.overflowed > 0)
+        (void)fprintf(out, ", %zu too many to list", w->ledger.overflowed);
     if (w->oracle.false_deaths > 0)
         (void)fprintf(out, ", false deaths %" PRIu64, w->oracle.false_deaths);
     if (w->rested_ns != UINT64_MAX)

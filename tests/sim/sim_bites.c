@@ -12,6 +12,7 @@
 enum mutation {
     SOUND,
     LOSES_RACES,      /* nothing former is kept: a write that lost a race is gone */
+    LISTS_TOO_FEW,    /* races go before their time */
     NEVER_REFUTES,    /* a node lets itself be buried */
     NO_DIGESTS,       /* policy that rumors did not bring never comes */
     NO_PROBES,        /* nobody looks whether the others are there */
@@ -64,7 +65,8 @@ __wrap_record_merge(struct record *r, struct version *v, enum record_origin orig
 {
     struct record_merged m = __real_record_merge(r, v, origin);
 
-    while (mutation == LOSES_RACES && r->former_count > 0) {
+    while ((mutation == LOSES_RACES && r->former_count > 0) ||
+           (mutation == LISTS_TOO_FEW && r->former_count > RECORD_HISTORY_MAX / 2)) {
         struct version *lost = r->former[--r->former_count].v;
 
         m.bytes_freed += version_bytes(lost);
@@ -210,6 +212,7 @@ struct bite {
 
 static const struct bite bites[] = {
     { "a_lost_race_is_not_listed", LOSES_RACES, "partition", 60, ORACLE_LOST },
+    { "a_lost_race_goes_too_soon", LISTS_TOO_FEW, "loss", 60, ORACLE_LOST },
     { "the_suspected_stay_buried", NEVER_REFUTES, "loss", 60, ORACLE_VIEWS },
     { "the_thawed_stay_buried", NEVER_REFUTES, "freeze", 60, ORACLE_DEATH },
     { "no_digests_after_a_partition", NO_DIGESTS, "partition", 60, ORACLE_STORES },

@@ -22,6 +22,7 @@
 #include "tests/sim/operator.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/queue.h"
+#include "tests/sim/races.h"
 #include "tests/sim/tcp.h"
 #include "tests/sim/trace.h"
 #include "tests/sim/watch.h"
