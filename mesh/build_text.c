@@ -3,6 +3,7 @@
 
 #include <gossamer/json_out.h>
 
+#include "mesh/build_date.h"
 #include "mesh/build_info.h"
 
 const char *
@@ -15,6 +16,12 @@ const char *
 build_commit(void)
 {
     return GS_COMMIT;
+}
+
+const char *
+build_date(void)
+{
+    return GS_DATE;
 }
 
 const char *
