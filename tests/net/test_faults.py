@@ -129,6 +129,45 @@ def test_a_node_killed_while_it_holds_requests(bench, backend, tell):
     assert max(dead) <= secs(DEAD_S), dead
 
 
+def test_a_node_that_stands_still(bench, backend, tell):
+    """A whole node is stopped until it is called dead, and goes on: nobody's GETs fail, what it had been
+    sent is not done twice, and it is back by its own word."""
+    m = Services(bench)
+    v1, v2 = backend("v1"), backend("v2")
+    timeouts = {"response": f"{RESPONSE_S * 1000:.0f}ms"}
+    m.host(tools={"v1": v1}, timeouts=timeouts)
+    for _ in range(3):
+        m.host(timeouts=timeouts)
+    victim = m.host(tools={"v2": v2}, timeouts=timeouts)
+    callers = m.nodes[:4]
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"] * 2)
+    with Offered(callers, RATE, mixture(4), limit=20) as load:
+        load.wait(RATE)
+        until("it has something to do", v2.held, 60)
+        began = time.monotonic()
+        victim.proc.send_signal(signal.SIGSTOP)
+        try:
+            m.wait_state("n5", "dead", 15)
+            dead = time.monotonic() - began
+            load.wait(RATE)
+        finally:
+            victim.proc.send_signal(signal.SIGCONT)
+        ended = time.monotonic()
+        m.wait_state("n5", "alive", 15)
+        back = time.monotonic() - ended
+        m.wait_endpoints("tools", ["healthy"] * 2)
+        done = sum(v2.journal().values())
+        until("it is used again", lambda: sum(v2.journal().values()) >= done + RATE // 10, 60)
+        load.wait(RATE)
+    said, bad = load.books("GET")
+    tell(f"stopped for {ended - began:.1f} s: dead for all after {dead:.2f} s, alive for all {back:.2f} s "
+         f"after it went on, {load.offered_enough():.0f} requests a second: {said} {dict(bad) or ''}")
+    judge_posts(load, v1, v2, lambda a: a.began <= ended + secs(1) and a.ended >= began, tell)
+    assert not bad and not load.again, bad
+    assert victim.proc.poll() is None, "the same process, not another"
+
+
 def test_all_killed_at_once(bench, backend, tell):
     """Power for all of it is lost and comes back."""
     m = Services(bench)
