@@ -1,7 +1,9 @@
 """A node that speaks HTTP/2 byte by byte, to be as rude as a hostile member. Headers are sent as
 literals; of the answers' HPACK only what nghttp2 sends is understood."""
+import contextlib
 import socket
 import struct
+import threading
 
 from .settings import secs
 
@@ -191,3 +193,104 @@ def unhuffman(raw):
                 out += CODES[bits, code]
                 bits = code = 0
     return out
+
+
+class Server:
+    """A node that others call, in threads of its own. What it does is told by two functions, which
+    may be changed at any time:
+
+        opened(link, stream)              a stream is asked for; by default it is accepted
+        asked(link, stream, request)      bytes of a request have come; True: they are dealt with
+    """
+
+    def __init__(self, host="127.0.0.1"):
+        self.opened, self.asked = lambda link, s: link.accept(s), None
+        self.streams, self.links = 0, []
+        self.listener = socket.create_server((host, 0))
+        self.inbound = self.listener.getsockname()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                s = self.listener.accept()[0]
+            except OSError:
+                return
+            self.links.append(Link(self, s))
+            threading.Thread(target=self.links[-1].run, daemon=True).start()
+
+    # ---- as a node of lib/transport.py's Mesh ----
+    def alive(self):
+        return False  # it is told no snapshots
+
+    def stop(self):
+        self.listener.close()
+        for link in self.links:
+            link.close()
+
+
+class Link:
+    """One connection to a Server."""
+
+    def __init__(self, server, s):
+        self.server, self.s, self.bodies = server, s, {}
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.s.shutdown(socket.SHUT_RDWR)
+        self.s.close()
+
+    def send(self, *frames):
+        with contextlib.suppress(OSError):
+            self.s.sendall(b"".join(frames))
+
+    def accept(self, stream):
+        self.send(frame(HEADERS, 4, stream, b"\x88"))
+
+    def refuse(self, stream, status, *fields):
+        self.send(frame(HEADERS, 5, stream, block([(":status", str(status)), *fields])))
+
+    def say(self, stream, data, end=False):
+        self.send(frame(DATA, 1 if end else 0, stream, data))
+
+    def reset(self, stream, code):
+        self.send(frame(RST, 0, stream, struct.pack(">I", code)))
+
+    def goaway(self, last, code=0):
+        self.send(frame(GOAWAY, 0, 0, struct.pack(">II", last, code)))
+
+    def _take(self, n):
+        data = b""
+        while len(data) < n:
+            more = self.s.recv(n - len(data))
+            if not more:
+                raise ConnectionResetError
+            data += more
+        return data
+
+    def run(self):
+        try:
+            assert self._take(len(PREFACE)) == PREFACE
+            self.send(frame(SETTINGS, 0, 0), frame(WINDOW, 0, 0, struct.pack(">I", 1 << 30)))
+            while True:
+                head = self._take(9)
+                payload = self._take(int.from_bytes(head[:3], "big"))
+                self._frame(head[3], head[4], int.from_bytes(head[5:], "big"), payload)
+        except OSError:
+            self.close()
+
+    def _frame(self, kind, flags, stream, payload):
+        if kind == SETTINGS and not flags & 1:
+            self.send(frame(SETTINGS, 1, 0))
+        elif kind == PING and not flags & 1:
+            self.send(frame(PING, 1, 0, payload))
+        elif kind == HEADERS:
+            self.server.streams += 1
+            self.bodies[stream] = b""
+            self.server.opened(self, stream)
+        elif kind == DATA and payload:
+            self.send(frame(WINDOW, 0, stream, struct.pack(">I", len(payload))))
+            self.bodies[stream] = self.bodies.get(stream, b"") + payload
+            if self.server.asked(self, stream, self.bodies[stream]):
+                self.bodies[stream] = b""
