@@ -353,7 +353,7 @@ get_connection(struct exchange *x, enum pool_want want)
     if (err == GS_E_OK)
         attempt_send(x, conn);
     else if (err != GS_E_AGAIN)
-        answer_failed(x, REASON_LIMIT);
+        attempt_failed(x, REASON_LIMIT); /* as if it had waited in vain */
 }
 
 static void

@@ -15,7 +15,7 @@ import pytest
 
 from lib import client, wire
 from lib.h2 import Server
-from lib.settings import secs, until
+from lib.settings import HOST, secs, until
 from lib.transport import BIN, Mesh
 
 pytestmark = pytest.mark.skipif(not BIN, reason="MESH_NODE_BIN is not set")
@@ -298,5 +298,30 @@ def test_an_application_that_says_it_was_not(bench, lie, where):
         assert len(seen) == 8
         assert not [k for r in seen for k, _ in r.fields if k.lower().startswith("gossamer-")]
         assert sum(a.stat()["retries"].values()) == 0
+    finally:
+        m.stop()
+
+
+@pytest.mark.parametrize("method", ("GET", "POST"))
+def test_a_connection_that_cannot_even_be_begun(bench, method):
+    """The address of one owner is not known: the other's instance answers."""
+    m, o = Mesh(), bench.origin("o")
+    try:
+        a = m.node("a", workers=1)
+        c = m.node("c", workers=1)
+        m.service("echo", {"c": [(o, None)]})
+        m.publish()
+        for line in ("service default echo 80", f"endpoint {HOST}:9 nobody -",
+                     f"endpoint {HOST}:{o.port} c - {HOST}:{c.inbound[1]}", "publish"):
+            a.tell(line)
+        body = b"hello" if method == "POST" else None
+        for i in range(20):
+            answer = client.ask(a.outbound, method, f"/id/k{i}", "echo", body=body)
+            assert (answer.status, o.targets()) == (200, [f"/id/k{k}" for k in range(i + 1)]), answer
+        assert a.stat()["retries"]["connect"] > 0
+        for line in ("service default echo 80", f"endpoint {HOST}:9 nobody -", "publish"):
+            a.tell(line)
+        answer = client.ask(a.outbound, method, "/id/x", "echo", body=body)
+        assert answer.status == 503 and "retries" not in answer.get("Proxy-Status"), answer
     finally:
         m.stop()
