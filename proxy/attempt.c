@@ -166,11 +166,21 @@ answer_failed(struct exchange *x, enum reason r)
 
 /* ---- another one? ---- */
 
-/* May what was sent be sent again, somewhere? */
 static bool
-replayable(const struct exchange *x)
+unanswered(const struct exchange *x)
 {
-    return x->root && x->body_whole && !x->interim_sent && !x->answer_over;
+    return x->root && !x->interim_sent && !x->answer_over;
+}
+
+/* Can it be sent again? Asked last: what only the size of its body forbids is counted, once. */
+static bool
+replayable(struct exchange *x)
+{
+    GS_ASSERT(!x->body_outgrown || !x->body_whole);
+    if (x->body_outgrown)
+        counter_add(&x->worker->counters.retries_too_large, 1);
+    x->body_outgrown = false;
+    return x->body_whole;
 }
 
 static bool
@@ -256,13 +266,13 @@ static bool
 retry_elsewhere(struct exchange *x, enum retry_cause cause)
 {
     GS_ASSERT(cause < RETRY_CAUSES);
-    if (!replayable(x))
+    if (!unanswered(x))
         return false;
     if (x->tried.count >= ATTEMPTS_MAX || !other_endpoint(x)) {
-        x->retries_used = x->tried.count > 1;
+        x->retries_used = x->tried.count > 1 && x->body_whole;
         return false;
     }
-    if (!spend(x))
+    if (!replayable(x) || !spend(x))
         return false;
     counter_add(&x->worker->counters.retries[cause], 1);
     if (x->cell)
@@ -317,6 +327,7 @@ send_body(struct exchange *x)
     if (x->request_over)
         up->ops->end(up);
     if ((!attempt_may_repeat(x) && x->body.len > 0) || x->body.len > REPLAY_BYTES_MAX) {
+        x->body_outgrown = attempt_may_repeat(x);
         gs_buf_fini(&x->body); /* it will not be sent again */
         x->body_whole = false;
     }
@@ -409,7 +420,7 @@ send_anew(struct exchange *x, unsigned most)
 {
     struct side *upstream = x->attempt.upstream;
 
-    if (!replayable(x) || x->stale_retries >= most)
+    if (!unanswered(x) || x->stale_retries >= most || !replayable(x))
         return false;
     x->attempt.upstream = NULL;
     if (upstream) /* of a node that answered in its stead */

@@ -215,6 +215,7 @@ keep_body(struct exchange *x, struct gs_slice bytes)
     }
     gs_buf_fini(&x->body);
     x->body_whole = false;
+    x->body_outgrown = true;
 }
 
 static void

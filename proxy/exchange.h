@@ -46,7 +46,8 @@ struct exchange {
     enum reason ended;     /* why, if not well */
     struct gs_fsm fsm;
     bool is_head, idempotent, chunked, bodyless;
-    bool body_whole; /* `body` holds all of the body that came so far */
+    bool body_whole;    /* `body` holds all of the body that came so far */
+    bool body_outgrown; /* not because it grew too large to be kept, and nobody has counted that */
     bool request_over, answer_over;
     bool interim_sent;  /* a 1xx went downstream: no retry any more */
     bool whole_timeout; /* the timer is of all attempts, to the answer's end; else of each head */

@@ -379,6 +379,7 @@ add_counters(struct proxy_counters *out, const struct worker_counters *c)
     for (unsigned i = 0; i < RETRY_CAUSES; i++)
         out->retries[i] += read_counter(&c->retries[i]);
     out->retries_denied += read_counter(&c->retries_denied);
+    out->retries_too_large += read_counter(&c->retries_too_large);
     out->stale += read_counter(&c->stale);
     for (unsigned i = 0; i < PROXY_EJECTION_CAUSES; i++)
         out->ejections[i] += read_counter(&c->ejections[i]);

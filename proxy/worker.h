@@ -60,7 +60,8 @@ struct worker_counters { /* written by the worker, relaxed */
     _Atomic uint64_t connections_total, connections_open, connections_refused;
     _Atomic uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
     _Atomic uint64_t refused[REASON_COUNT];
-    _Atomic uint64_t exchanges_open, retries[RETRY_CAUSES], retries_denied, stale;
+    _Atomic uint64_t exchanges_open, retries[RETRY_CAUSES], retries_denied, retries_too_large,
+        stale;
     _Atomic uint64_t ejections[OUTLIER_FAULTS], ejections_held, trials, readmissions, panics;
     _Atomic uint64_t queued_bytes, loop_lag_us;
     _Atomic uint64_t mesh_connects, mesh_accepted, mesh_refused, mesh_open, mesh_streams;

@@ -73,7 +73,7 @@ struct proxy_counters { /* process-wide sums */
     uint64_t connections_total, connections_open, connections_refused;
     uint64_t upstream_connects, upstream_connect_failures, upstream_open, upstream_idle;
     uint64_t refused[REASON_COUNT]; /* requests that never became one, and junk, by reason */
-    uint64_t exchanges_open, retries[RETRY_CAUSES], retries_denied, stale;
+    uint64_t exchanges_open, retries[RETRY_CAUSES], retries_denied, retries_too_large, stale;
     uint64_t ejections[PROXY_EJECTION_CAUSES]; /* by what was found last */
     uint64_t ejections_held, trials, readmissions, panics;
     uint64_t mesh_connects, mesh_accepted, mesh_refused, mesh_open, mesh_streams;

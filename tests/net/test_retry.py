@@ -86,6 +86,9 @@ class Place:
         ]
         return rows[0] if rows else {"retries_by": {}, "retries": 0, "retries_denied": 0, "flags": {}}
 
+    def too_large(self):
+        return self.n1.metrics()["gossamer_retries_too_large_total"][0].value
+
     def by(self, cause):
         return self.row()["retries_by"].get(cause, 0)
 
@@ -194,6 +197,7 @@ KIB = 1024
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_is_sent_again_up_to_64_kib(place, length, again, chunked):
     body, id = wire.derived("b", length), next(ids)
+    before = place.too_large()
     answer = client.ask(place.n1.outbound,
                         "PUT",
                         f"/f/{id}?how=close",
@@ -201,6 +205,7 @@ def test_a_body_is_sent_again_up_to_64_kib(place, length, again, chunked):
                         body=body,
                         chunked=chunked)
     seen = place.faults.journal[str(id)]
+    assert place.too_large() == before + (not again)
     if again:
         assert answer.status == 200 and len(seen) == 2
         assert json.loads(answer.body)["length"] == length
