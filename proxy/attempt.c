@@ -80,10 +80,23 @@ judge_good(struct exchange *x)
         note_readmission(x);
 }
 
+/* A kept connection ended instead of an answer: likely it was stale, which is nobody's fault. One
+ * that ends them all looks alike, so the next one before an answer is its fault. */
+static bool
+excuse(struct exchange *x)
+{
+    struct endpoint_state *at = worker_endpoint(x->worker, x->attempt.endpoint);
+    bool first = !at->excused;
+
+    at->excused = true;
+    return first;
+}
+
 /* An answer of the instance itself. */
 static void
 judge_answer(struct exchange *x, unsigned status)
 {
+    worker_endpoint(x->worker, x->attempt.endpoint)->excused = false;
     balance_observe(x->worker, x->attempt.endpoint, x->worker->loop->now_ns - x->attempt.begun_ns);
     if (status < 500)
         judge_good(x);
@@ -444,7 +457,8 @@ attempt_failed(struct exchange *x, enum reason r)
     GS_ASSERT(r != REASON_NONE);
     if (kept && r == REASON_UPSTREAM_UNREAD && send_anew(x, ATTEMPTS_MAX))
         return; /* the instance had closed it already: nobody is to blame */
-    judge_failure(x, r);
+    if (!(kept && r == REASON_UPSTREAM_CLOSED && excuse(x)))
+        judge_failure(x, r);
     if (may_go(x, r, sent, &cause) && retry_elsewhere(x, cause)) {
         attempt_over(x, r);
         attempt_start(x);
@@ -516,7 +530,8 @@ node_answered(struct exchange *x, const struct head *h, enum mux_outcome said)
     case OUTCOME_UNKNOWN:
     case OUTCOME_STALE:
         may = x->idempotent;
-        judge_failure(x, REASON_UPSTREAM_CLOSED);
+        if (!(said == OUTCOME_STALE && excuse(x)))
+            judge_failure(x, REASON_UPSTREAM_CLOSED);
         break;
     case OUTCOME_PROCESSED:
     case OUTCOME_NONE:

@@ -60,6 +60,7 @@ worker_endpoint(struct worker *w, const struct endpoint *e)
     at->ewma_ns = 0;
     at->ewma_at_ns = 0;
     at->failed_ns = 0;
+    at->excused = false;
     at->tried_early_ms = 0;
     return at;
 }

@@ -42,6 +42,7 @@ struct endpoint_state {
     _Atomic uint64_t ewma_us;  /* the same, for readers */
     struct gs_list unanswered; /* attempt.link: what was asked there and has no answer yet */
     uint64_t tried_early_ms;   /* see ejected.c */
+    bool excused;              /* its last answer was a stale connection, likely */
     bool remote;               /* reached through its node */
     struct gs_id owner;
     struct gs_addr mesh;

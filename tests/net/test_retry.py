@@ -560,3 +560,38 @@ def test_random_failures(bench, where, capsys):
         print(f"\n    seed {SEED}, {where}: {len(results)} requests, statuses "
               f"{dict(collections.Counter(s for _, _, s in results.values()))}, retries "
               f"{p.row()['retries_by']}, denied {p.row()['retries_denied']}", end="")
+
+
+def eager():
+    rule = destination_rule("tools")
+    rule["spec"]["trafficPolicy"] = {"outlierDetection": {"consecutive5xxErrors": 1}}
+    return rule
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_one_kept_connection_that_ends_is_nobodys_fault(bench, where):
+    """It was likely closed before the request was read: its instance is not judged by it.
+    A second one in a row, here one that nobody had kept, is its fault."""
+    p = Place(bench, where, 1, rule=eager)
+
+    def ejections():
+        return sum(s.value for s in p.n1.metrics()["gossamer_endpoint_ejections_total"])
+
+    def asked():
+        answer, id = p.ask("good")
+        assert answer.status == 200
+        return p.faults.arrivals(id)[0]
+
+    def keep():
+        seen = set()
+        until("both have answered", lambda: seen.add(asked()) or seen == {"a", "b"}, 20)
+
+    keep()
+    for _ in range(3):  # not in a row: each is answered in between
+        answer, id = p.ask("reset")
+        assert answer.status == 200 and len(p.faults.arrivals(id)) == 2
+        keep()
+        assert ejections() == 0
+    answer, id = p.ask("reset", always=1)
+    assert answer.status == 503 and len(p.faults.arrivals(id)) == 3
+    assert ejections() == 1
