@@ -360,7 +360,8 @@ def test_stale_connections_cost_nothing(bench, capsys, method, how, workers):
               f"connections closed, {stale} times too late, {len(lost)} POSTs lost", end="")
     assert all(done[t] == (0 if t in lost else 1) for t in done if method == "POST")
     assert len(done) == conns * per - len(lost)
-    assert closed > conns * per // 10 and stale > 0  # else it has shown little
+    # Else it has shown little. A POST goes on no connection that was not looked at, and seldom too late.
+    assert closed > conns * per // 10 and (stale > 0 or method == "POST")
     assert len(lost) <= conns * per // 200
 
 
