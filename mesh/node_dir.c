@@ -81,7 +81,10 @@ node_dir_open(const char *dir, int *out, struct gs_why *why)
     snprintf(path, sizeof(path), "%s/lock", dir);
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return gs_refuse(why, GS_E_IO, "cannot open %s: %s", path, strerror(errno));
+        return gs_refuse(why, GS_E_IO,
+                         "cannot open %s: %s; give it to the user that runs this, or set state_dir "
+                         "to a place where that one may write",
+                         path, strerror(errno));
     e = lock(fd, dir, path, why);
     if (e == GS_E_OK)
         *out = fd;

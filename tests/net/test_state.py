@@ -314,6 +314,19 @@ def test_a_user_who_may_not_read_it(public, good):
     write(v.n, note("after", "x"))
 
 
+def test_a_user_whose_folder_it_is_not(public, good):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    v = Victim(public, good[0])
+    v.lay()
+    v.n.write()
+    os.chown(v.n.dir, 65534, 65534)
+    v.n.bin, v.n.user, v.n.exit_wanted = shutil.copy(BIN, public.path / "gossamer"), 65534, None
+    v.n.spawn()
+    assert v.n.wait(10) == 1
+    assert f"cannot open {v.n.state_dir}/lock: Permission denied; give it to the user" in v.n.log()
+
+
 def test_another_nodes_files(victim, good):
     """Whole, and of another node: what it says is as good as what a peer says."""
     victim.lay()
