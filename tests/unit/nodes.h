@@ -147,8 +147,9 @@ fingerprint(struct gossip *g, struct gs_buf *out)
     }
 }
 
+/* A version of "k" by somebody else; made in sight of former, if that is not NULL. */
 static inline struct version *
-forge(uint64_t generation, uint64_t hlc)
+forge_on(const struct version *former, uint64_t generation, uint64_t hlc)
 {
     struct wire_record w = { .r = {
                                  .class = GOSSIP_OPERATOR,
@@ -159,8 +160,16 @@ forge(uint64_t generation, uint64_t hlc)
                              } };
     struct version *v;
 
+    if (former)
+        w.r.replaced = former->r.hash;
     assert_int_equal(version_make(&w, &v), GS_E_OK);
     return v;
+}
+
+static inline struct version *
+forge(uint64_t generation, uint64_t hlc)
+{
+    return forge_on(NULL, generation, hlc);
 }
 
 static inline void

@@ -271,24 +271,6 @@ no_update_is_lost(void **state)
 
 /* ---- more races than usual ---- */
 
-/* As forge(), but made in sight of one other version. */
-static struct version *
-forge_on(const struct version *former, uint64_t generation, uint64_t hlc)
-{
-    struct wire_record w = { .r = {
-                                 .class = GOSSIP_OPERATOR,
-                                 .kind = KIND,
-                                 .key = GS_SLICE("k"),
-                                 .value = GS_SLICE("forged"),
-                                 .version = { generation, hlc, id_of(6) },
-                                 .replaced = former->r.hash,
-                             } };
-    struct version *v;
-
-    assert_int_equal(version_make(&w, &v), GS_E_OK);
-    return v;
-}
-
 static uint64_t
 race_hlc(unsigned i)
 {
