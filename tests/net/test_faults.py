@@ -27,7 +27,7 @@ from lib.settings import HEAVY, SEED, scaled, secs, until
 
 GET = "GET /r/%d HTTP/1.1\r\nHost: tools\r\n\r\n"
 POST = "POST /r/%d HTTP/1.1\r\nHost: tools\r\nContent-Length: 4\r\n\r\nbody"
-RATE = 500 if HEAVY else 300  # a second: four GETs to one POST
+RATE = 500  # a second: four GETs to one POST
 KILLS = scaled("GOSSAMER_NODE_KILLS", 1, 10)
 DEAD_S = 3
 # Of each fault of an application: so many GETs, at the least; how long an answer may take, how long
