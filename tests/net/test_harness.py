@@ -7,12 +7,15 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import os
 import re
+import signal
+import time
 import types
 
 import pytest
 
-from lib import client, metrics, wire
+from lib import client, lateness, metrics, wire
 from lib.crossed import Run, Mixture
 from lib.node import yaml
 from lib.offered import Offered
@@ -266,3 +269,17 @@ def test_every_file_is_in_a_group():
     groups = re.search(r"^net_groups = \{(.*?)^\}", text, re.M | re.S)[1]
     named = re.findall(r"'(\w+)'(?=,|\])", groups)
     assert sorted(named) == sorted(p.stem.removeprefix("test_") for p in here.glob("test_*.py"))
+
+
+def test_what_the_machine_kept_from_us_is_known():
+    """Nothing on a quiet one but for little; what the watcher missed where it could not run."""
+    since = time.monotonic()
+    os.kill(lateness.watcher.pid, signal.SIGSTOP)
+    try:
+        until("it stood still", lambda: time.monotonic() - since > 0.4)
+    finally:
+        os.kill(lateness.watcher.pid, signal.SIGCONT)
+    stopped = time.monotonic() - since
+    assert until("it is noted", lambda: lateness.late(since)) >= stopped - 0.05
+    assert lateness.late(since, since + 0.1) < stopped - 0.05, "it was not over yet"
+    assert lateness.late(time.monotonic() + 1) == 0

@@ -14,6 +14,8 @@ import os
 import pathlib
 import time
 
+from lib.lateness import late
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BIN = str((ROOT / os.environ.get("GOSSAMER_BIN", "build/gossamer")).absolute())
 HEAVY = os.environ.get("GOSSAMER_HEAVY", "") not in ("", "0")
@@ -41,13 +43,15 @@ def child_env():
 
 
 def until(what, condition, timeout=5.0):
-    """Poll until condition() is true and return its value; fail with `what` at the deadline."""
-    end = time.monotonic() + secs(timeout)
+    """Poll until condition() is true and return its value; fail with `what` at the deadline, which moves
+    by as much as the machine stood still."""
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        over = time.monotonic() - begun - secs(timeout)
+        if over > 0 and over > late(begun):
             raise AssertionError(f"not within {secs(timeout):.1f} s: {what}")
         time.sleep(0.004)
 

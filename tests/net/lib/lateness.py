@@ -1,0 +1,86 @@
+"""How long the machine kept this process from running: no processor for the virtual machine, too many others.
+
+A bound on what a node does is seen on this machine. Where that stood still for a second, what takes half of
+one was seen after one and a half, and nobody was slow:
+
+    since = time.monotonic()
+    ...
+    assert time.monotonic() - since <= 1.0 + late(since)
+
+A process of its own wants to wake up every 10 ms and notes when it could not; this one's threads and their one
+interpreter lock are not its business. It notes little on a machine with nothing else to do, so a bound loses nothing.
+"""
+import ctypes
+import mmap
+import os
+import struct
+import subprocess
+import sys
+import time
+
+STEP = 0.01  # s between two looks
+NOTED = 0.02  # s of delay worth a note; below it is the scheduler's grain
+NOTES = 1 << 16  # kept; what came before has been asked for long ago
+HEAD, NOTE = struct.Struct("Q"), struct.Struct("dd")  # how many; when each was over, and the sum of all with it
+SIZE = HEAD.size + NOTES * NOTE.size
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+
+
+def _watch(table):
+    count, total, was = 0, 0.0, time.monotonic()
+    while True:
+        time.sleep(STEP)
+        now = time.monotonic()
+        delay = now - was - STEP
+        was = now
+        if delay >= NOTED:
+            total += delay
+            NOTE.pack_into(table, HEAD.size + count % NOTES * NOTE.size, now, total)
+            count += 1
+            HEAD.pack_into(table, 0, count)
+
+
+def _start():
+    fd = os.memfd_create("lateness", 0)
+    os.ftruncate(fd, SIZE)
+    process = subprocess.Popen([sys.executable, "-S", "-E", __file__, str(fd)],
+                               pass_fds=[fd],
+                               stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL)
+    table = mmap.mmap(fd, SIZE, prot=mmap.PROT_READ)
+    os.close(fd)
+    return process, table
+
+
+def _notes():
+    """(over, sum) of each note, oldest first."""
+    (count, ) = HEAD.unpack_from(_table, 0)
+    return [
+        NOTE.unpack_from(_table, HEAD.size + i % NOTES * NOTE.size)
+        for i in range(max(0, count - NOTES + 1), count)
+    ]
+
+
+def late(since, until=None):
+    """Seconds the machine stood still between two times of time.monotonic(); until: or now. A delay counts
+    where it ends: whole if it began before `since`. One that has just ended may not be noted yet, so the watcher
+    gets a moment."""
+    if until is None:
+        time.sleep(2 * STEP)
+        until = time.monotonic()
+    before, total = 0.0, 0.0
+    for over, up_to in _notes():
+        if over < since:
+            before = up_to
+        if over <= until + STEP:
+            total = up_to
+    return max(0.0, total - before)
+
+
+if __name__ == "__main__":
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)  # it ends with the tests, however they end
+    if os.getppid() == parent:
+        _watch(mmap.mmap(int(sys.argv[1]), SIZE))
+else:
+    watcher, _table = _start()
