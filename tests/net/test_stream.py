@@ -3,10 +3,13 @@
     client that reads (writes) RATE bytes/s ─▶ gossamer ─▶ origin that would send (read) at once
                                                      └── VmRSS watched all the while
 """
+import concurrent.futures
 import hashlib
 import json
 import threading
 import time
+
+import pytest
 
 from lib import wire
 from lib.client import request
@@ -41,17 +44,10 @@ def warm(n):
     return n.rss_kib()
 
 
-def report(capsys, what, base, peak):
-    with capsys.disabled():
-        print(f"\n{what}: {BODY} bytes at {RATE}/s, RSS {base} KiB, at most {peak - base:+} KiB")
-    if memory_counts():
-        assert peak - base <= GROWTH_KIB
-
-
-def test_slow_reader(bench, capsys):
-    n, o = bench.echo(origin={"sndbuf": 65536})
+def slow_reader(n, o):
+    """Both return VmRSS in KiB before and at most."""
     base = peak = warm(n)
-    sha, pace, ahead = hashlib.sha256(), Pace(), 0
+    pace, ahead = Pace(), 0
     sent0 = o.bytes_out
     with n.conn(rcvbuf=65536, timeout=30) as c:
         c.send(request(target=f"/bytes/{BODY}"))
@@ -70,11 +66,10 @@ def test_slow_reader(bench, capsys):
     # what the origin had been let send ahead: the kernel's buffers, as large as it lets them
     # grow, and what the proxy may hold
     assert ahead <= RMEM_MAX + 2 * MIB, f"the origin was {ahead} bytes ahead of the reader"
-    report(capsys, "slow reader", base, peak)
+    return base, peak
 
 
-def test_slow_writer(bench, capsys):
-    n, o = bench.echo(origin={"hashing": True})
+def slow_writer(n, o):
     base = peak = warm(n)
     pace = Pace()
     with n.conn(timeout=30) as c:
@@ -86,10 +81,32 @@ def test_slow_writer(bench, capsys):
             peak = max(peak, n.rss_kib())
         got = json.loads(c.answer().body)
     assert got["length"] == BODY and got["sha256"] == pattern_sha(BODY)
-    report(capsys, "slow writer", base, peak)
+    return base, peak
 
 
-def test_slow_origin_holds_the_writer_back(bench, capsys):
+@pytest.fixture(scope="module")
+def slow(module_bench):
+    """Both at once, each with a node of its own, for they do little but wait."""
+    made = {
+        slow_reader: module_bench.echo(origin={"sndbuf": 65536}),
+        slow_writer: module_bench.echo(origin={"hashing": True}),
+    }
+    with concurrent.futures.ThreadPoolExecutor(len(made)) as pool:
+        yield {f: pool.submit(f, *pair) for f, pair in made.items()}
+
+
+def judge(tell, what, base, peak):
+    tell(f"{what}: RSS {base} KiB, at most {peak - base:+} KiB")
+    if memory_counts():
+        assert peak - base <= GROWTH_KIB
+
+
+@pytest.mark.parametrize("what", [slow_reader, slow_writer], ids=lambda f: f.__name__)
+def test_slow_ends_cost_no_memory(slow, what, tell):
+    judge(tell, f"{what.__name__}: {BODY} bytes at {RATE}/s", *slow[what].result())
+
+
+def test_slow_origin_holds_the_writer_back(bench, tell):
     """The origin reads nothing until a gate opens: the client is stopped by TCP, not by memory."""
     n, o = bench.echo()
 
@@ -119,7 +136,7 @@ def test_slow_origin_holds_the_writer_back(bench, capsys):
         while sent < total:
             sent += c.sock.send(BLOCK[:min(len(BLOCK), total - sent)])
         assert c.answer().body == str(total).encode()
-    report(capsys, "held writer", base, peak)
+    judge(tell, "held writer", base, peak)
 
 
 def test_early_close_of_the_reader_frees_the_upstream(bench):
