@@ -5,12 +5,14 @@
 import os
 import pathlib
 import sys
+import time
 
 import pytest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from lib.lateness import late, longest  # noqa: E402
 from lib.mesh import Mesh  # noqa: E402
 from lib.node import Node, service  # noqa: E402
 from lib.origin import Origin  # noqa: E402
@@ -29,6 +31,27 @@ def pytest_collection_finish(session):
         pytest.exit(
             f"no binary at {BIN}: build it or set GOSSAMER_BIN (test_harness.py needs none)",
             returncode=2)
+
+
+# ---- a machine that stands still is told of, with what failed then and at the end ----
+
+BEGAN = time.monotonic()
+
+
+def stood_still(since):
+    lost, time_of = late(since), time.monotonic() - since
+    return f"the machine stood still for {lost:.2f} s of {time_of:.1f}, {longest(since):.2f} s at once"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        report.sections.append(("machine", stood_still(time.monotonic() - call.duration)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(stood_still(BEGAN))
 
 
 class Bench:

@@ -77,6 +77,16 @@ def late(since, until=None):
     return max(0.0, total - before)
 
 
+def longest(since):
+    """The longest single delay that ended after `since`."""
+    before, most = 0.0, 0.0
+    for over, up_to in _notes():
+        if over >= since:
+            most = max(most, up_to - before)
+        before = up_to
+    return most
+
+
 if __name__ == "__main__":
     parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)  # it ends with the tests, however they end
