@@ -2,6 +2,8 @@
 
     client that is slow, silent or large ─▶ gossamer ─▶ origin that is silent
 """
+import contextlib
+import signal
 import time
 
 import pytest
@@ -213,3 +215,47 @@ def test_a_stalled_reader_does_not_hold_others(net):
         c.head()
         for i in range(200):
             assert n.ask(target=f"/id/{i}").body == f"{i}\n".encode()
+
+
+# ---- a node that stood still ---------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def stopped(n, seconds):
+    """The node stands still for so long at least, as on a machine that has no processor for it."""
+    n.proc.send_signal(signal.SIGSTOP)
+    try:
+        until("it is stopped", lambda: n.is_stopped())
+        began = time.monotonic()
+        yield
+        until("its time is over", lambda: time.monotonic() - began > seconds, seconds + 5)
+    finally:
+        n.proc.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("method", ("GET", "POST"))
+def test_an_answer_that_came_while_the_node_stood_still_is_in_time(hurried, method):
+    """When it goes on, timers and sockets are due at once: what has come is looked at first."""
+    n, o = hurried
+    gate = f"still-{method}"
+    before = n.metrics()["gossamer_retries_total"]
+    with n.conn() as c:
+        c.send(request(method, f"/hold/{gate}", body=b"x" if method == "POST" else None))
+        until("it waits there", lambda: any(m.target == f"/hold/{gate}" for m in o.seen))
+        with stopped(n, 1.5):
+            sent = o.bytes_out
+            o.open_gate(gate)
+            until("it is answered", lambda: o.bytes_out > sent)
+        m = c.answer(method)
+    assert m.status == 200, m
+    assert n.metrics()["gossamer_retries_total"] == before
+
+
+def test_a_head_that_came_while_the_node_stood_still_is_in_time(net):
+    n, _ = net
+    with n.conn() as c:
+        c.send(b"GET /id/1 HT")
+        c.wait_read(5)
+        with stopped(n, 1.5):
+            c.send(b"TP/1.1\r\nHost: echo\r\n\r\n")
+        assert c.answer().status == 200

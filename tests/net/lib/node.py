@@ -294,6 +294,11 @@ class Node:
                 return int(line.split()[1])
         raise AssertionError(f"no {what}")
 
+    def is_stopped(self):
+        """By SIGSTOP."""
+        stat = pathlib.Path(f"/proc/{self.proc.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "T"
+
     def fds(self):
         return len(os.listdir(f"/proc/{self.proc.pid}/fd"))
 
