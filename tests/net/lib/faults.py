@@ -277,11 +277,13 @@ def black_hole(port=0):
 
 
 class Moody:
-    """What an origin answers at /m, as it is told: a status, "reset", or "hold" until release()."""
+    """What an origin answers at /m, as it is told: a status, "reset", or "hold" until release(). `slow`
+    seconds later, but that once."""
 
     def __init__(self, origin):
-        self.origin, self.mood = origin, 200
+        self.origin, self.mood, self.slow = origin, 200, 0.0
         self.asked = self.faults = self.held = 0
+        self.last = None  # when it was asked last, of time.time()
         self.verdict = {}
         origin.scripts["m"] = self._serve
 
@@ -292,7 +294,10 @@ class Moody:
     async def _serve(self, c, req, seg, q):
         await c.body()
         self.asked += 1
-        mood = self.mood
+        self.last = time.time()
+        mood, slow, self.slow = self.mood, self.slow, 0.0
+        if slow:
+            await asyncio.sleep(slow)
         if mood == "hold":
             self.held += 1
             gate = asyncio.ensure_future(self.origin.gates["m"].wait())
