@@ -53,13 +53,12 @@ struct load {
     double sharing;
 };
 
+/* Those that wait for a connection are among them: counted twice, a light endpoint, which keeps few
+ * connections, would have too much to do whenever a few requests come at once. */
 static uint32_t
 active_on(const struct worker *w, const struct endpoint *e)
 {
-    const struct slot *slot = slots_at(w->root->slots, e->slot);
-
-    return atomic_load_explicit(&slot->active, memory_order_relaxed) +
-           atomic_load_explicit(&slot->pending, memory_order_relaxed);
+    return atomic_load_explicit(&slots_at(w->root->slots, e->slot)->active, memory_order_relaxed);
 }
 
 static struct load

@@ -25,7 +25,7 @@
 struct slot {                    /* one cache line; relaxed atomics, any worker */
     _Atomic uint32_t generation; /* odd while in use */
     _Atomic uint32_t active;     /* exchanges on it now, node-wide */
-    _Atomic uint32_t pending;    /* waiting for a connection */
+    _Atomic uint32_t pending;    /* of these, waiting for a connection */
     _Atomic uint32_t pooled;     /* connections held by pools */
     _Atomic uint64_t faults;     /* in a row, by kind (proxy/outlier.c); 0: the last went well */
     _Atomic uint64_t ejection;   /* 0: it is used; else see below */

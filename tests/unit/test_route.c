@@ -422,6 +422,28 @@ test_weights_leave_the_others_to_be_balanced(void **state)
     bench_fini(&b);
 }
 
+/* Given  a light endpoint with a few requests under way, all of which wait for a connection yet
+ * When   requests go there
+ * Then   each of them counts once: the light one keeps its share */
+static void
+test_who_waits_for_a_connection_counts_once(void **state)
+{
+    static const uint16_t weights[ENDPOINTS] = { 100, 100, 100, 10 };
+    static struct bench b; /* not on the stack: it is aligned to cache lines */
+    unsigned hits[ENDPOINTS] = { 0 };
+    uint32_t upto[ENDPOINTS];
+
+    (void)state;
+    bench_init(&b);
+    set_weights(&b, weights, upto);
+    atomic_store(&slots_at(b.root.slots, 3)->active, 8);
+    atomic_store(&slots_at(b.root.slots, 3)->pending, 8);
+    for (unsigned i = 0; i < DRAWS; i++)
+        hits[pick(&b, NULL)->slot]++;
+    assert_in_range(hits[3], DRAWS * 10 / 310 - DRAWS / 100, DRAWS * 10 / 310 + DRAWS / 100);
+    bench_fini(&b);
+}
+
 /* ---- where some are out ---- */
 
 #define PICKS 4000
@@ -639,6 +661,7 @@ main(void)
         cmocka_unit_test(test_weights_of_endpoints),
         cmocka_unit_test(test_weights_save_nobody_who_fails),
         cmocka_unit_test(test_weights_leave_the_others_to_be_balanced),
+        cmocka_unit_test(test_who_waits_for_a_connection_counts_once),
         cmocka_unit_test(test_who_is_out_is_not_picked),
         cmocka_unit_test(test_one_pick_tries_it_when_its_time_is_over),
         cmocka_unit_test(test_a_retry_may_use_who_is_out),
