@@ -12,7 +12,7 @@ import time
 import pytest
 
 from lib import client, wire
-from lib.faults import Moody
+from lib.faults import Level, Moody
 from lib.metrics import total
 from lib.node import cli, instance, service
 from lib.policy import destination_rule, documents, route, virtual_service
@@ -21,7 +21,6 @@ from lib.settings import secs, until
 
 SLOW_CHECK = {"interval": "60s"}
 GRAIN = 0.05  # s: two clocks, and the times of one are told in steps
-AVOIDED = 8  # requests for each, after which one that had none is looked at
 WHERE = pytest.mark.parametrize("where", ["here", "there"])
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
@@ -71,7 +70,7 @@ class Place:
 
     def ask_until(self, what, condition, statuses=(200, )):
         """Requests until something has become of it."""
-        got, level = [], Level(self)
+        got, level = [], self.level()
 
         def there():
             got.extend(self.ask())
@@ -81,6 +80,10 @@ class Place:
         until(what, there, 40)
         assert set(got) <= set(statuses), got
         return got
+
+    def level(self):
+        names = {a.origin: n for n, a in self.apps.items()}
+        return Level(names, lambda o: self.state(names[o]) == "healthy")
 
     def row(self, name):
         port = self.apps[name].origin.port
@@ -94,32 +97,6 @@ class Place:
 
     def events(self, kind):
         return [e for e in self.n1.api("events")[0] if e["event"] == kind]
-
-
-class Level:
-    """Called again and again beside requests: who was slow once, for the machine's sake, is avoided by
-    the balancer until that has faded, which takes a minute where the others are quick. So if one that
-    could be asked was not for some time, those that were answer once as slowly, too: later each time
-    until it is asked again. That is no fault of theirs, and no chance for it but the same as theirs."""
-
-    def __init__(self, place):
-        self.place, self.slow, self.was = place, 0.02, self.counts(place)
-
-    @staticmethod
-    def counts(place):
-        return {n: a.asked for n, a in place.apps.items()}
-
-    def __call__(self):
-        now = self.counts(self.place)
-        if sum(now.values()) - sum(self.was.values()) < AVOIDED * len(now):
-            return
-        busy = [n for n in now if now[n] > self.was[n]]
-        idle = [n for n in now if n not in busy and self.place.state(n) == "healthy"]
-        if idle:
-            for n in busy:
-                self.place[n].slow = self.slow
-            self.slow = min(2 * self.slow, 4.0)
-        self.was = now
 
 
 class Flood:
@@ -598,7 +575,7 @@ def test_moods_at_random(bench, where, capsys):
         for x in "abcd":
             p[x].mood = 200
         until("all are back", lambda: all(p.state(x) == "healthy" for x in "abcd"), 20)
-        was, level = Level.counts(p), Level(p)
+        was, level = {x: p[x].asked for x in "abcd"}, p.level()
         until("all are used", lambda: level() or all(p[x].asked > was[x] + 20 for x in "abcd"), 40)
     statuses = f.statuses
     asked = sum(p[x].asked for x in "abcd")

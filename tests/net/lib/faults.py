@@ -276,12 +276,38 @@ def black_hole(port=0):
         yield s.getsockname()[1]
 
 
+class Level:
+    """Called again and again beside requests: who was slow once, for the machine's sake, is avoided by
+    the balancer until that has faded, which takes a minute where the others are quick. So if one that
+    could be asked was not for some time, those that were answer once as slowly, too: later each time
+    until it is asked again. That is no fault of theirs, and no chance for it but the same as theirs."""
+
+    MANY = 8  # requests for each of them, after which one that had none is looked at
+
+    def __init__(self, origins, usable=lambda origin: True):
+        self.origins, self.usable, self.slow = list(origins), usable, 0.02
+        self.was = self.counts()
+
+    def counts(self):
+        return [len(o.seen) for o in self.origins]
+
+    def __call__(self):
+        now = self.counts()
+        if sum(now) - sum(self.was) < self.MANY * len(now):
+            return
+        busy = [o for o, n, was in zip(self.origins, now, self.was) if n > was]
+        if any(o not in busy and self.usable(o) for o in self.origins):
+            for o in busy:
+                o.slow = self.slow
+            self.slow = min(2 * self.slow, 4.0)
+        self.was = now
+
+
 class Moody:
-    """What an origin answers at /m, as it is told: a status, "reset", or "hold" until release(). `slow`
-    seconds later, but that once."""
+    """What an origin answers at /m, as it is told: a status, "reset", or "hold" until release()."""
 
     def __init__(self, origin):
-        self.origin, self.mood, self.slow = origin, 200, 0.0
+        self.origin, self.mood = origin, 200
         self.asked = self.faults = self.held = 0
         self.last = None  # when it was asked last, of time.time()
         self.verdict = {}
@@ -295,9 +321,7 @@ class Moody:
         await c.body()
         self.asked += 1
         self.last = time.time()
-        mood, slow, self.slow = self.mood, self.slow, 0.0
-        if slow:
-            await asyncio.sleep(slow)
+        mood = self.mood
         if mood == "hold":
             self.held += 1
             gate = asyncio.ensure_future(self.origin.gates["m"].wait())

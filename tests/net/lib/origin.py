@@ -135,6 +135,7 @@ class Origin:
         self.seen, self.violations, self.conns = [], [], []
         self.bytes_in = self.bytes_out = self.cut_heads = 0
         self.raw, self.healthy, self.health_asked = {}, True, 0
+        self.slow = 0.0  # so many seconds later it answers, one request and no check
         self.scripts = {}  # first path segment -> async fn(conn, req, segments, query): keep?
         self.gates = collections.defaultdict(asyncio.Event)
         self.port = None
@@ -210,6 +211,7 @@ class Origin:
                 else:
                     self.seen.append(req)
                     self._judge(req)
+                    await self._be_slow()
                 keep = await self._behave(c, req)
                 if not keep or not await c.body() or "close" in req.tokens("Connection"):
                     break
@@ -225,6 +227,11 @@ class Origin:
         finally:
             c.closed_at = c.closed_at or time.monotonic()
             writer.close()
+
+    async def _be_slow(self):
+        slow, self.slow = self.slow, 0.0
+        if slow:
+            await asyncio.sleep(slow)
 
     def _judge(self, req):
         if not self.strict:
