@@ -14,7 +14,9 @@ import time
 import pytest
 
 from lib import client, wire
+from lib.faults import Level
 from lib.h2 import Server
+from lib.lateness import late
 from lib.settings import HOST, secs, until
 from lib.transport import BIN, Mesh
 
@@ -48,6 +50,13 @@ class Place:
         mesh.publish()
         self.requests, self.failed, self.good = [], 0, 0
         self.x.asked = self.serve
+        self.level = Level([self, self.o])
+        self.slow = 0.0  # what x is not: it is what is waited for
+
+    @property
+    def seen(self):
+        """Level's view of x, which is done once it was asked."""
+        return self.requests
 
     def serve(self, link, s, request):
         if not whole(request):
@@ -82,9 +91,8 @@ class Place:
 
     def ask(self, method, timeout=10):
         """Until x has failed one; that one's (answer, times it came to x whole, times to c). What a
-        slow first answer makes the balancer think of x fades in seconds, so it is asked again."""
-        end = time.monotonic() + secs(30)
-        for i in itertools.takewhile(lambda _: time.monotonic() < end, itertools.count()):
+        slow first answer makes the balancer think of x takes its time to fade, so c is slow, too."""
+        for i in self.tries():
             body = b"hello" if method == "POST" else None
             m = client.ask(self.a.outbound, method, f"/id/k{i}", "echo", body=body, timeout=timeout)
             if self.failed:
@@ -92,7 +100,14 @@ class Place:
                 return (m, sum(want in r for r in self.requests),
                         self.o.targets().count(f"/id/k{i}"))
             assert m.status == 200
-        raise AssertionError("x was never asked")
+
+    def tries(self):
+        began = time.monotonic()
+        for i in itertools.count():
+            self.level()
+            yield i
+            over = time.monotonic() - began - secs(30)
+            assert over <= 0 or over <= late(began), "x was never asked"
 
 
 @pytest.fixture
@@ -235,8 +250,8 @@ def test_a_stream_that_ends_in_the_middle_of_a_body(place, how, method):
             fail(link, s)
         return False
 
-    for i in itertools.count():
-        place.x.asked = asked
+    place.x.asked = asked
+    for i in place.tries():
         with client.Conn(place.a.outbound) as c:
             data = client.request(method, f"/sink/k{i}", "echo", body=body)
             c.send(data[:-half + 1])

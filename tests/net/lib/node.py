@@ -370,13 +370,14 @@ class Node:
 
     def stat(self, name, direction):
         """The sum of the rows of a service in one direction (subsets and callers folded)."""
-        out = {"requests": 0, "failed": 0, "rows": 0, "codes": {}, "flags": {}}
+        kinds = ("codes", "flags", "retries_by")
+        out = {"requests": 0, "failed": 0, "rows": 0, **{k: {} for k in kinds}}
         for row in self.api("stat")[0]:
             if row["service"] == name and row["direction"] == direction:
                 out["rows"] += 1
                 out["requests"] += row["requests"]
                 out["failed"] += row["failed"]
-                for kind in ("codes", "flags"):
+                for kind in kinds:
                     for k, v in (row.get(kind) or {}).items():
                         out[kind][str(k)] = out[kind].get(str(k), 0) + v
         return out
