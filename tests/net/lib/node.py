@@ -5,11 +5,12 @@
                                                             ─▶ .metrics()     TCP
 """
 import contextlib
+import fcntl
 import http.client
+import itertools
 import json
 import os
 import pathlib
-import random
 import re
 import resource
 import shutil
@@ -29,25 +30,41 @@ REPORTS = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:")
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1], ) * 2)
 
 
-def free_port(_rng=random.Random(os.urandom(8)), _given=set()):
-    """A port nobody has and nobody was given, below the range that outgoing connections take theirs
-    from: it is still free when the node that was told it binds it, however many connections other
-    tests make."""
+BLOCKS, FIRST = 8, 10000  # of ports, for as many test programs at once
+
+
+def _ports():
+    """Below the range that outgoing connections take theirs from; of those, a part that no other test
+    program uses, for what is found free here may be bound by a node only a while later, or again
+    after a restart."""
     try:
-        low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        end = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
-        low = 0
-    while True:
-        port = _rng.randrange(10000, low) if low > 12000 else 0
-        if port in _given:
+        end = 0
+    if end < FIRST + 2000:
+        return [0]
+    size = (end - FIRST) // BLOCKS
+    for i in range(BLOCKS):
+        try:
+            fd = os.open(f"{tempfile.gettempdir()}/gossamer-ports-{i}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends
+            return range(FIRST + i * size, FIRST + (i + 1) * size)
+        except OSError:
             continue
-        with socket.socket() as s:
+    return range(FIRST, end)
+
+
+def free_port(_ports=itertools.cycle(_ports())):
+    """A port that nobody has, and that nobody was given of late: it is still free when the node that was
+    told it binds it, however many connections other tests make."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as s, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             try:
                 s.bind((HOST, port))
+                datagrams.bind((HOST, port or s.getsockname()[1]))
             except OSError:
                 continue
-            if port:
-                _given.add(port)
             return s.getsockname()[1]
 
 
