@@ -2,14 +2,14 @@
  *
  *     prepare (settle) ─▶ poll: events fill streams and defers ─▶ check (timers, settle) ─▶ ...
  *
- * Timers run after the events of a poll: where the loop, or the whole machine, stood still, what came
- * in meanwhile is heard before anybody is judged late. libuv would have it the other way round, and
- * a thousand connects that were made long ago would fail for having taken too long.
+ * Timers run after the events of a poll: where the loop, or the whole machine, stood still, what
+ * came in meanwhile is heard before anybody is judged late. libuv would have it the other way
+ * round, and a thousand connects that were made long ago would fail for having taken too long.
  *
  * settle = run defers and flush dirty streams until there are none, run the turn's ends (a mux
  * writes what the whole turn produced for its peer), all until nothing is left; bury what ended,
- * then arm the wheel's one timer. It runs in prepare as well as in check: output of what libuv calls
- * between the two (what closes) must not sleep through the poll. */
+ * then arm the wheel's one timer. It runs in prepare as well as in check: output of what libuv
+ * calls between the two (what closes) must not sleep through the poll. */
 #include "mesh/base/loop_uv.h"
 
 #include <stdatomic.h>
