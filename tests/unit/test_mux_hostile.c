@@ -1,5 +1,7 @@
 /* test_mux_hostile.c - what a member that means ill can send on a mesh connection: every case ends
  * that connection or stream, is counted by reason, and grows nothing. */
+#include <time.h>
+
 #include "tests/unit/mux_pair.h"
 
 /* A server and, in the client's place, bytes of our own. */
@@ -283,12 +285,23 @@ test_slow_pings(void **state)
     attack_free(a);
 }
 
+/* Of the machine's clock, which is the one nghttp2 counts by. */
+static uint64_t
+seconds(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec;
+}
+
 /* Open and reset, open and reset (CVE-2023-44487): streams do not pile up; above the limit the
- * connection ends. */
+ * connection ends. (A machine that needs a second for 5,000 of them does not get above it.) */
 static void
 test_rapid_reset(void **state)
 {
     struct attack *a = attack_new(true);
+    uint64_t began = seconds();
     uint32_t stream = 1;
 
     (void)state;
@@ -305,8 +318,12 @@ test_rapid_reset(void **state)
     }
     a->pair->opened = 0;
 #ifdef GS_NGHTTP2_LIMITS
-    assert_null(a->server.mux);
-    assert_int_equal(a->server.refused[REASON_MUX_FLOOD], 1);
+    if (a->server.mux)
+        assert_true(stream / 2 <= MUX_RESETS_BURST + MUX_RESETS_PER_S * (seconds() - began + 2));
+    else
+        assert_int_equal(a->server.refused[REASON_MUX_FLOOD], 1);
+#else
+    (void)began;
 #endif
     attack_free(a);
 }
