@@ -9,6 +9,7 @@ import struct
 import time
 
 from . import wire
+from .lateness import late
 from .settings import secs
 
 
@@ -139,12 +140,12 @@ class Conn:
         """Wait for the peer to close; returns stray bytes that came before (b"": all is well)."""
         stray = bytes(self.reader.rest)
         self.reader.rest.clear()
-        end = time.monotonic() + secs(timeout)
+        began = time.monotonic()
         while self.ended is None:
-            left = end - time.monotonic()
-            if left <= 0:
+            over = time.monotonic() - began - secs(timeout)
+            if over > 0 and over > late(began):
                 raise AssertionError(f"connection still open after {secs(timeout)} s")
-            self.sock.settimeout(left)
+            self.sock.settimeout(max(-over, 0.1))
             try:
                 data = self.sock.recv(65536)
                 stray += data
