@@ -13,6 +13,7 @@ import pytest
 
 from lib import wire
 from lib.client import Cut
+from lib.lateness import late
 from lib.node import cli, service
 from lib.settings import HOST, secs, until
 
@@ -82,7 +83,7 @@ def test_port_0(bench):
     for addr in listens:
         n.outbound = addr
         try:
-            m = n.ask(target="/id/x", timeout=2)
+            m = n.ask(target="/id/x")
             served += [addr] if m.body == b"x\n" else []
         except (OSError, Cut, wire.Bad):     # other ports answer in their own way
             pass
@@ -214,7 +215,7 @@ def test_starts_quickly_and_idles(bench):
     o = bench.origin("echo")
     began = time.monotonic()
     n = bench.node([service("echo", [o])])
-    assert time.monotonic() - began < secs(2)
+    assert time.monotonic() - began < secs(2) + late(began)
 
     def cpu():
         f = open(f"/proc/{n.proc.pid}/stat").read().rpartition(")")[2].split()
@@ -222,4 +223,5 @@ def test_starts_quickly_and_idles(bench):
 
     ticks, began = cpu(), time.monotonic()
     until("a second passed", lambda: time.monotonic() - began > 1)
-    assert cpu() - ticks <= 10 * max(1, secs(1)), "an idle node is busy"
+    used, lasted = cpu() - ticks, time.monotonic() - began
+    assert used <= 10 * secs(lasted), "an idle node is busy"
