@@ -66,11 +66,13 @@ class Offered:
 
     def __exit__(self, *exc):
         self.stopping = True
+        stopped = time.monotonic()
         self._thread.join(self.limit + secs(20))
+        self._thread.join(late(stopped))
+        assert not self._thread.is_alive()
         for w in self._wires.values():
             w.sock.close()
         self._poll.close()
-        assert not self._thread.is_alive()
         if self.broken and not exc[0]:
             raise self.broken
 
