@@ -251,7 +251,7 @@ def test_each_answer_is_of_a_version_current_at_its_node(bench, labels, tell):
     with Offered(m.nodes, 1000, lambda i, r=get(): (i % 5, "GET", r)) as load:
         during = 0
         for k in range(1, CHANGES * (4 if HEAVY else 1) + 1):
-            load.wait(50 + 2 * during)  # of most it is to be sure by which rule they are answered
+            load.wait(50 + during)  # of most it is to be sure by which rule they are answered
             start, before = time.monotonic(), len(load.answers)
             status, doc = apply(m.nodes[k % 5], virtual_service(v1=100 * (k % 2 == 0), v2=100 * (k % 2)))
             changes.append((start, time.monotonic()))
