@@ -11,6 +11,8 @@ import threading
 import time
 
 import pytest
+from lib import wire
+from lib.client import Cut
 from lib.lateness import late
 from lib.mesh import note
 from lib.node import cli, instance, service
@@ -191,12 +193,15 @@ def test_changes_from_everywhere_under_load(bench):
     stop, failed, served = threading.Event(), [], [0]
 
     def load(n):
-        with n.conn() as c:
-            while not stop.is_set():
-                r = c.ask()
-                served[0] += 1
-                if r.status != 200:
-                    failed.append((n.name, r.status))
+        try:
+            with n.conn() as c:
+                while not stop.is_set():
+                    r = c.ask()
+                    served[0] += 1
+                    if r.status != 200:
+                        failed.append((n.name, r.status))
+        except (OSError, Cut, wire.Bad) as e:
+            failed.append((n.name, repr(e)))
 
     threads = [threading.Thread(target=load, args=(n, )) for n in m.nodes]
     for t in threads:
