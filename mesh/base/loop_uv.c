@@ -1,11 +1,15 @@
 /* loop_uv.c - one turn of a loop:
  *
- *     timers ─▶ prepare (settle) ─▶ poll: events fill streams and defers ─▶ check (settle) ─▶ ...
+ *     prepare (settle) ─▶ poll: events fill streams and defers ─▶ check (timers, settle) ─▶ ...
+ *
+ * Timers run after the events of a poll: where the loop, or the whole machine, stood still, what
+ * came in meanwhile is heard before anybody is judged late. libuv would have it the other way
+ * round, and a thousand connects that were made long ago would fail for having taken too long.
  *
  * settle = run defers and flush dirty streams until there are none, run the turn's ends (a mux
  * writes what the whole turn produced for its peer), all until nothing is left; bury what ended,
- * then arm the wheel's one timer. It runs in prepare as well as in check, since libuv runs timers
- * before prepare: output made there must not sleep through the poll. */
+ * then arm the wheel's one timer. It runs in prepare as well as in check: output of what libuv
+ * calls between the two (what closes) must not sleep through the poll. */
 #include "mesh/base/loop_uv.h"
 
 #include <stdatomic.h>
@@ -62,6 +66,12 @@ bury_graves(struct gs_loop *l)
 }
 
 static void
+on_due(uv_idle_t *h)
+{
+    (void)h; /* that it is active is all */
+}
+
+static void
 on_timer(uv_timer_t *t)
 {
     struct gs_loop_uv *uv = t->data;
@@ -75,6 +85,17 @@ on_timer(uv_timer_t *t)
         if (late_us > uv->loop->lag_max_us)
             uv->loop->lag_max_us = late_us;
     }
+    uv_idle_start(&uv->due, on_due);
+}
+
+/* After the poll. */
+static void
+run_timers(struct gs_loop_uv *uv)
+{
+    if (!uv_is_active((uv_handle_t *)&uv->due))
+        return;
+    uv_idle_stop(&uv->due);
+    gs_loop_clock(uv->loop);
     gs_wheel_advance(&uv->loop->wheel, uv->loop->now_ms);
 }
 
@@ -84,6 +105,8 @@ arm_timer(struct gs_loop_uv *uv)
     struct gs_loop *l = uv->loop;
     uint64_t at = gs_wheel_next_ms(&l->wheel);
 
+    if (uv_is_active((uv_handle_t *)&uv->due))
+        return; /* the wheel is turned in this turn still, and looked at again */
     if (at == UINT64_MAX) {
         if (uv->timer_at_ms != 0)
             uv_timer_stop(&uv->timer);
@@ -143,6 +166,7 @@ on_check(uv_check_t *c)
     struct gs_loop_uv *uv = c->data;
 
     uv->loop->turn++;
+    run_timers(uv);
     settle(uv);
 }
 
@@ -158,6 +182,7 @@ on_stop(uv_async_t *a)
     uv_close((uv_handle_t *)&uv->timer, NULL);
     uv_close((uv_handle_t *)&uv->prepare, NULL);
     uv_close((uv_handle_t *)&uv->check, NULL);
+    uv_close((uv_handle_t *)&uv->due, NULL);
 }
 
 struct gs_loop *
@@ -171,6 +196,7 @@ gs_loop_new(const char *name, uint64_t seed)
     uv_timer_init(&uv->uv, &uv->timer);
     uv_prepare_init(&uv->uv, &uv->prepare);
     uv_check_init(&uv->uv, &uv->check);
+    uv_idle_init(&uv->uv, &uv->due);
     GS_ASSERT(uv_async_init(&uv->uv, &uv->stop, on_stop) == 0);
     uv->timer.data = uv->prepare.data = uv->check.data = uv->stop.data = uv;
     uv_prepare_start(&uv->prepare, on_prepare);

@@ -10,6 +10,7 @@ struct gs_loop_uv {
     uv_timer_t timer;     /* the one timer of the wheel */
     uv_prepare_t prepare; /* before sleeping: output of timers, defers, re-arming */
     uv_check_t check;     /* after the poll's events */
+    uv_idle_t due;        /* active while timers are due: the poll before them does not sleep */
     uv_async_t stop;
     uint64_t timer_at_ms; /* what `timer` is armed for; 0: not armed */
     struct gs_loop *loop;

@@ -5,6 +5,7 @@
 """
 import os
 import re
+import signal
 import socket
 import stat as st
 import time
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from lib import wire
-from lib.client import Cut
+from lib.client import Cut, request
 from lib.lateness import late
 from lib.node import cli, service
 from lib.settings import HOST, secs, until
@@ -208,6 +209,32 @@ def test_cli_asks_the_node(bench):
         for how in ("table", "json"):
             code, out, err = cli(verb, "--socket", n.socket_path, "-o", how)
             assert code == 0 and "echo" in out, (verb, how, code, out, err)
+
+
+def test_what_came_while_it_stood_still_is_in_time(bench):
+    """A node is stopped for longer than an answer may take, and the answer comes meanwhile: it passes. One
+    that does not come is late all the same."""
+    n, o = bench.echo(timeouts={"response": "1s"})
+    for k in range(5):
+        began = time.monotonic()
+        with n.conn() as c, n.conn() as never:
+            c.send(request(target=f"/hold/{k}"))
+            never.send(request("POST", "/hold/never", body=b"x"))
+            until("both have arrived", lambda: len(o.seen) == 2 * (k + 1))
+            n.proc.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            try:
+                out = o.bytes_out
+                o.open_gate(f"{k}")
+                until("it is answered", lambda: o.bytes_out > out)
+                until("it is too late", lambda: time.monotonic() - began > 1.2)
+            finally:
+                n.proc.send_signal(signal.SIGCONT)
+            m = c.answer()
+            assert never.answer("POST").status == 504
+        if stopped - began < 0.8:
+            break  # else this test itself was too slow: once more
+    assert stopped - began < 0.8 and (m.status, m.body) == (200, b"held"), m
 
 
 def test_starts_quickly_and_idles(bench):

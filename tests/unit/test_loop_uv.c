@@ -1,0 +1,127 @@
+/* test_loop_uv.c - what has come is heard before what is overdue is judged. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include <gossamer/loop.h>
+
+#define DEADLINE_MS 20
+#define STANDSTILL_MS 60
+
+struct wait {
+    struct gs_loop *loop;
+    struct gs_timer timer;  /* of an answer */
+    struct gs_wake *answer; /* it is here */
+    struct gs_wake *stand;  /* what has the loop stand still */
+    struct gs_defer begin;
+    bool comes; /* while the loop stands still */
+    bool heard, late;
+    uint64_t armed_ms, late_ms;
+};
+
+static void
+end(struct wait *w)
+{
+    gs_wake_close(w->answer);
+    gs_wake_close(w->stand);
+    gs_loop_stop(w->loop);
+}
+
+static void
+on_late(struct gs_timer *t)
+{
+    struct wait *w = GS_CONTAINER(t, struct wait, timer);
+
+    w->late = true;
+    w->late_ms = w->loop->now_ms;
+    end(w);
+}
+
+static void
+on_answer(void *arg)
+{
+    struct wait *w = arg;
+
+    w->heard = true;
+    gs_loop_disarm(w->loop, &w->timer);
+    end(w);
+}
+
+static void
+on_stand(void *arg)
+{
+    struct wait *w = arg;
+    struct timespec ts = { .tv_nsec = STANDSTILL_MS * 1000000 };
+
+    if (w->comes)
+        gs_wake_send(w->answer);
+    nanosleep(&ts, NULL); /* a machine without its processor, not a wait for anything */
+}
+
+static void
+on_begin(struct gs_defer *d)
+{
+    struct wait *w = GS_CONTAINER(d, struct wait, begin);
+
+    w->armed_ms = w->loop->now_ms;
+    gs_loop_arm(w->loop, &w->timer, DEADLINE_MS);
+    gs_wake_send(w->stand);
+}
+
+static struct wait
+stand_still(bool comes)
+{
+    struct wait w = { .comes = comes };
+
+    w.loop = gs_loop_new("test", 1);
+    /* In this order: libuv looks at the first of two before it calls the second. */
+    w.answer = gs_wake_new(w.loop, on_answer, &w);
+    w.stand = gs_wake_new(w.loop, on_stand, &w);
+    gs_timer_init(&w.timer, on_late);
+    gs_defer_init(&w.begin, on_begin);
+    gs_loop_defer(w.loop, &w.begin);
+    gs_loop_run(w.loop);
+    gs_loop_free(w.loop);
+    return w;
+}
+
+/* Given  an answer that is waited for, for so long
+ * When   the loop stands still for longer, and it comes meanwhile
+ * Then   it is heard, and was not late */
+static void
+what_came_in_time_is_not_late(void **state)
+{
+    struct wait w = stand_still(true);
+
+    (void)state;
+    assert_true(w.heard);
+    assert_false(w.late);
+}
+
+/* Given  the same
+ * When   nothing comes
+ * Then   the deadline is told, and not before it */
+static void
+what_never_came_is_late(void **state)
+{
+    struct wait w = stand_still(false);
+
+    (void)state;
+    assert_false(w.heard);
+    assert_true(w.late);
+    assert_true(w.late_ms >= w.armed_ms + DEADLINE_MS);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_came_in_time_is_not_late),
+        cmocka_unit_test(what_never_came_is_late),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
