@@ -348,19 +348,20 @@ def test_an_application_that_hangs(bench, backend, tell):
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"])
     b.say("hang")
-    asked, took, net = [], [], []  # net: without what the machine stood still
+    asked, took = [], []
     for i, method in enumerate(("GET", "POST") * 5):
         asked.append((n2.conn(), method, time.monotonic()))
         asked[-1][0].send(client.request(method, f"/r/{i}", "tools",
                                          body=b"x" if method == "POST" else None))
     for c, method, began in asked:
         answer = c.answer(method)
-        took.append(time.monotonic() - began)
-        net.append(took[-1] - late(began))
+        took.append((began, time.monotonic()))
         assert answer.status == 504 and "http_response_timeout" in answer.get("Proxy-Status"), answer
         c.close()
+    net = [ended - began - late(began, ended + 0.05) for began, ended in took]
+    took = [ended - began for began, ended in took]
     tell(f"504 after {min(took):.3f} to {max(took):.3f} s of 1 s")
-    assert min(took) >= 1 and max(net) <= secs(1.1), took
+    assert min(took) >= 1 and max(net) <= secs(1.1), (took, net)
     journal = b.journal()
     assert [journal[f"POST {i}"] for i in range(1, 10, 2)] == [1] * 5
 
@@ -489,9 +490,18 @@ def test_a_rolling_restart(bench, backend, tell):
         began, _, ended = away[a.node]
         return a.began <= ended and a.ended >= began
 
+    executed = v1.journal() + v2.journal()
+
+    def was_closed_in_its_sleep(a):
+        # A draining node ends what says nothing for 0.3 s. This client never does, unless the machine
+        # stands still; then its POST crosses the end of its connection, and has gone nowhere.
+        return a.status == 0 and not a.head and not executed[f"POST {a.number}"] and late(
+            a.began - 0.5, a.ended + 0.05) > 0.1
+
     refused = [a for a in load.answers if a.body == "refused" and was_away(a)]
     gone = [a for a in refused if a.began >= away[a.node][1]]
-    own = [a for a in load.answers if a.status != 200 and a.body != "refused" and was_away(a)]
+    own = [a for a in load.answers if a.status != 200 and a.body != "refused" and was_away(a) and
+           not was_closed_in_its_sleep(a)]
     peers = [a for a in load.answers if a.status != 200 and not was_away(a)]
     tell(f"{load.books()[0]} at {load.offered_enough():.0f} a second: {len(refused) - len(gone)} found a "
          f"port closed while its node drained, {len(gone)} while it was gone, {len(peers)} failed at "

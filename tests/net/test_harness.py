@@ -218,7 +218,7 @@ def test_offered_keeps_its_rate_and_its_books(origin):
     with Offered(nodes_at(origin, origin), 400, lambda i: (i % 2, paths[i % 4], requests[i % 4]),
                  limit=0.3) as load:
         load.wait(200)
-    assert load.offered_enough() >= 360 and load.sent == len(load.answers) >= 200
+    assert load.offered_enough() and load.sent == len(load.answers) >= 200
     assert sorted(a.number for a in load.answers) == list(range(load.sent))
     assert load.books("/id/1")[0].endswith(f"completed {len(load.of('/id/1'))}, failed 0")
     assert {a.status for a in load.of("/status/503")} == {503}

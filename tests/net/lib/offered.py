@@ -118,11 +118,25 @@ class Offered:
         self._poll.register(s, select.EPOLLIN)
         return w
 
+    def _kept(self, idle):
+        """An idle connection that has not ended meanwhile: nobody sends anything on one that has."""
+        while idle:
+            w = idle.pop()
+            try:
+                assert not w.sock.recv(1, socket.MSG_PEEK), "bytes that nobody asked for"
+            except BlockingIOError:
+                return w
+            except OSError:
+                pass
+            self._close(w)
+        return None
+
     def _send(self, asked, fresh=False):
         idle = self._idle[asked.node]
         self.sent += not fresh
         try:
-            w = idle.pop() if idle and not fresh else self._open(asked.node)
+            w = None if fresh else self._kept(idle)
+            w = w or self._open(asked.node)
         except ConnectionRefusedError:
             return self._end(asked, 0, "refused")
         except OSError as e:
