@@ -402,7 +402,8 @@ def test_a_founder_that_missed_an_edit(bench, labels, tell):
 def test_a_stalled_cycle_serves_new_requests(bench, tell):
     """200 answers that nobody reads, each way between two nodes: new requests do not wait."""
     m, oa, ob = Services(bench), bench.origin("ea"), bench.origin("eb")
-    a, b = m.host(ea={"v1": oa}), m.host(eb={"v1": ob})
+    patient = {"connect": "30s"}  # who is refused for the slowness of this machine is never under way
+    a, b = m.host(ea={"v1": oa}, timeouts=patient), m.host(eb={"v1": ob}, timeouts=patient)
     m.wait_whole()
     for name in ("ea", "eb"):
         m.wait_endpoints(name, ["healthy"])
