@@ -144,8 +144,8 @@ def test_a_second_signal_cuts_what_runs_and_saves(bench, first, second):
         until("under way", lambda: {"/hold/never", "/half/never"} <= set(o.targets()))
         n.proc.send_signal(getattr(signal, "SIG" + first))
         until("new connections are turned away", lambda: turned_away(n))
-        until("a write now has another time than the last one", lambda: time.time_ns() - state.stat(
-        ).st_mtime_ns > 50e6)
+        until("a write now has another time than the last one", lambda: state.exists(
+        ) and time.time_ns() - state.stat().st_mtime_ns > 50e6)
         before = state.stat().st_mtime_ns
         began = time.monotonic()
         n.proc.send_signal(getattr(signal, "SIG" + second))
