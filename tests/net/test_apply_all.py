@@ -4,12 +4,16 @@
      └──▶ GET /api/v1/confirm ──▶   transport (4143) whether its workers run what was written
 """
 import json
+import re
 import signal
 import statistics
 import threading
 import time
 
 import pytest
+from lib import wire
+from lib.client import Cut
+from lib.lateness import late
 from lib.mesh import note
 from lib.node import cli, instance, service
 from lib.offered import Offered
@@ -117,35 +121,39 @@ def test_only_what_is_for_peers_is_answered(five):
 
 def test_a_stopped_node_is_named(five, tmp_path):
     sleeper = five["n4"]
-    sleeper.proc.send_signal(signal.SIGSTOP)
-    try:
-        code, out, err = apply_cli(five["n1"], tmp_path, note("a", "b"), "--timeout", "1s")
-        assert code == 4, (out, err)
-        assert "4/5 in 1.0 s; n4: " in out, out
-        assert "n4" in err
-        code, out, err = apply_cli(five["n1"], tmp_path, note("a", "c"))
-        assert code == 4 and "4/5 in " in out and "n4: " in out, (out, err)
-    finally:
-        sleeper.proc.send_signal(signal.SIGCONT)
-    start = time.monotonic()
-    five.wait_note("a", "c", 2)
-    print("converged %.0f ms after SIGCONT" % ((time.monotonic() - start) * 1000))
+    for text, args in (("b", ("--timeout", "1s")), ("c", ())):
+        began = time.monotonic()
+        sleeper.proc.send_signal(signal.SIGSTOP)
+        try:
+            code, out, err = apply_cli(five["n1"], tmp_path, note("a", text), *args)
+            told = re.search(r"^4/5 in ([\d.]+) (m?s); n4: ", out, re.M)
+            assert code == 4 and told and "n4" in err, (out, err)
+            took = float(told[1]) / (1000 if told[2] == "ms" else 1)
+            if args:
+                assert 1.0 <= took <= secs(1.05) + late(began), out
+        finally:
+            sleeper.proc.send_signal(signal.SIGCONT)
+        start = time.monotonic()
+        five.wait_note("a", text, 2)
+        print("converged %.0f ms after SIGCONT" % ((time.monotonic() - start) * 1000))
+        five.wait_whole()
 
 
 def test_a_member_killed_meanwhile_is_named(five):
     sleeper = five["n5"]
     sleeper.proc.send_signal(signal.SIGSTOP)
     got = []
+    began = time.monotonic()
     t = threading.Thread(target=lambda: got.append(apply(five["n2"], note("a", "b"), wait="20s")))
     t.start()
     until("the others have it", lambda: all(
         five.text_of(n, "a") == "b" for n in five.nodes if n is not sleeper))
     sleeper.crash()
-    t.join(secs(25))
+    until("it is answered", lambda: got, 25)
     status, doc = got[0]
     assert (doc["asked"], doc["confirmed"]) == (5, 4)
     assert [x["node"] for x in doc["laggards"]] == ["n5"]
-    assert doc["ms"] < secs(19000), "nobody waits for the dead"
+    assert doc["ms"] < (secs(19) + late(began)) * 1000, "nobody waits for the dead"
 
 
 def test_a_node_that_stops_says_so_or_is_named(five):
@@ -154,12 +162,14 @@ def test_a_node_that_stops_says_so_or_is_named(five):
     sleeper = five["n5"]
     sleeper.proc.send_signal(signal.SIGSTOP)
     t = threading.Thread(target=lambda: got.append(apply(five["n1"], note("a", "b"), wait="20s")))
-    t.start()
-    until("n1 has it", lambda: five.text_of(five["n1"], "a") == "b")
-    five["n1"].term()
-    t.join(secs(10))
-    assert got and got[0][1]["laggards"], got
-    sleeper.proc.send_signal(signal.SIGCONT)
+    try:
+        t.start()
+        until("n1 has it", lambda: five.text_of(five["n1"], "a") == "b")
+        five["n1"].term()
+        until("it is answered", lambda: got, 10)
+        assert got[0][1]["laggards"], got
+    finally:
+        sleeper.proc.send_signal(signal.SIGCONT)
     assert five["n1"].wait(20) == 0
 
 
@@ -183,12 +193,15 @@ def test_changes_from_everywhere_under_load(bench):
     stop, failed, served = threading.Event(), [], [0]
 
     def load(n):
-        with n.conn() as c:
-            while not stop.is_set():
-                r = c.ask()
-                served[0] += 1
-                if r.status != 200:
-                    failed.append((n.name, r.status))
+        try:
+            with n.conn() as c:
+                while not stop.is_set():
+                    r = c.ask()
+                    served[0] += 1
+                    if r.status != 200:
+                        failed.append((n.name, r.status))
+        except (OSError, Cut, wire.Bad) as e:
+            failed.append((n.name, repr(e)))
 
     threads = [threading.Thread(target=load, args=(n, )) for n in m.nodes]
     for t in threads:
@@ -196,14 +209,15 @@ def test_changes_from_everywhere_under_load(bench):
     took = []
     try:
         for i in range(CHANGES * (4 if HEAVY else 1)):
+            began = time.monotonic()
             status, doc = apply(m.nodes[i % 5], note("n", str(i)))
             assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 5), doc
-            took.append(doc["ms"])
+            took.append((doc["ms"], began, time.monotonic()))
     finally:
         stop.set()
         for t in threads:
             t.join()
-    took.sort()
+    took = sorted(max(0, ms - late(began, ended) * 1000) for ms, began, ended in took)
     print("apply to all: p50 %.1f ms, p99 %.1f ms, max %.1f ms; %d requests" %
           (statistics.median(took), took[int(len(took) * 0.99) - 1], took[-1], served[0]))
     assert not failed and served[0] > 0
@@ -218,7 +232,7 @@ def test_nobody_waits_long_for_one_that_restarts(five):
     status, doc = apply(five["n1"], note("away", "1"))
     assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 4), doc
     assert "is restarting" in doc["laggards"][0]["why"], doc
-    assert time.monotonic() - began < secs(4), "it was waited for until it was dead"
+    assert time.monotonic() - began < secs(4) + late(began), "it was waited for until it was dead"
     five["n5"].start()
     five.wait_whole()
     assert "away" in [o["name"] for o in five["n5"].api("objects")[0]]
@@ -240,11 +254,13 @@ def test_each_answer_is_of_a_version_current_at_its_node(bench, labels, tell):
     assert apply(m["n1"], rule, virtual_service(v1=100, v2=0))[1]["confirmed"] == 5
     changes = [(0.0, time.monotonic())]
     with Offered(m.nodes, 1000, lambda i, r=get(): (i % 5, "GET", r)) as load:
+        during = 0
         for k in range(1, CHANGES * (4 if HEAVY else 1) + 1):
-            load.wait(50)
-            start = time.monotonic()
+            load.wait(50 + during)  # of most it is to be sure by which rule they are answered
+            start, before = time.monotonic(), len(load.answers)
             status, doc = apply(m.nodes[k % 5], virtual_service(v1=100 * (k % 2 == 0), v2=100 * (k % 2)))
             changes.append((start, time.monotonic()))
+            during = len(load.answers) - before
             assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 5), doc
     said, bad = load.books()
     tell(f"{len(changes) - 1} changes under {load.offered_enough():.0f} requests a second: {said}")
@@ -382,6 +398,7 @@ def test_a_lost_write_is_listed_everywhere_and_settled(five):
         return all(r == rows[0] for r in rows) and [r["conflict"] for r in rows[0]].count(True) == 1
 
     until("all list the same loser", agreed, 5)
+    five.wait_whole()
     assert len({five.text_of(n, "a") for n in five.nodes}) == 1
     for n in five.nodes:
         code, out, err = cli("analyze", "--socket", n.socket_path)

@@ -7,6 +7,7 @@ others route by it; `leave` does the same and says goodbye.
     users ─▶ n1 ══▶ n2 ◀── SIGTERM            each of five nodes has an instance of tools,
     users ─▶ n2 ══▶ n1, n3, n4, n5            and users who call it
 """
+import contextlib
 import json
 import os
 import signal
@@ -18,12 +19,14 @@ import pytest
 
 from lib import wire
 from lib.client import Cut, request
+from lib.lateness import late
 from lib.node import cli, service
 from lib.policy import Label
 from lib.services import Hammer, Services
 from lib.settings import HEAVY, sanitized, scaled, secs, until
 from lib.users import Users, books, whole_sse
 
+BACK_S = 5  # whoever said that it comes back, and does within that, was not dead
 STREAM_S = scaled("GOSSAMER_STREAM_S", 3, 20)  # of the streams that a rolling restart must not cut
 ROUNDS = 3 if HEAVY else 1
 STORMS = 100 if HEAVY else 10
@@ -32,7 +35,7 @@ STORMS = 100 if HEAVY else 10
 def turned_away(n):
     """A new connection is refused, cut, or answered 503 with Connection: close."""
     try:
-        m = n.ask(target="/id/new", timeout=2)
+        m = n.ask(target="/id/new")
     except (OSError, Cut):
         return True
     assert m.status in (200, 503), m
@@ -83,7 +86,7 @@ def test_nothing_running_ends_at_once(bench):
     began = time.monotonic()
     n.term()
     assert n.wait(10) == 0
-    assert time.monotonic() - began < secs(1.0)
+    assert time.monotonic() - began < secs(1.0) + late(began)
     until("the origin's connections are closed", lambda: not o.open_conns(), 2)
     with socket.socket(socket.AF_UNIX) as s:
         assert s.connect_ex(n.socket_path) != 0
@@ -101,7 +104,7 @@ def test_idle_keep_alive_connections_are_closed(bench):
         assert c.until_closed(3) == b""
         c.close()
     assert n.wait(10) == 0
-    assert time.monotonic() - began < secs(2.0)
+    assert time.monotonic() - began < secs(2.0) + late(began)
 
 
 def test_what_does_not_end_is_cut_at_the_limit(bench):
@@ -115,7 +118,7 @@ def test_what_does_not_end_is_cut_at_the_limit(bench):
         n.term()
         assert n.wait(15) == 0
         took = time.monotonic() - began
-        assert 0.9 <= took <= secs(4)
+        assert 0.9 <= took <= secs(4) + late(began)
         with pytest.raises(Cut):
             half.answer()
         try:
@@ -127,7 +130,7 @@ def test_what_does_not_end_is_cut_at_the_limit(bench):
 def ends_now(n, code, *, began, at_most):
     assert n.wait(10) == code
     took = time.monotonic() - began
-    assert took <= secs(at_most), took
+    assert took <= secs(at_most) + late(began), took
 
 
 @pytest.mark.parametrize("first, second", [("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")])
@@ -141,8 +144,8 @@ def test_a_second_signal_cuts_what_runs_and_saves(bench, first, second):
         until("under way", lambda: {"/hold/never", "/half/never"} <= set(o.targets()))
         n.proc.send_signal(getattr(signal, "SIG" + first))
         until("new connections are turned away", lambda: turned_away(n))
-        until("a write now has another time than the last one", lambda: time.time_ns() - state.stat(
-        ).st_mtime_ns > 50e6)
+        until("a write now has another time than the last one", lambda: state.exists(
+        ) and time.time_ns() - state.stat().st_mtime_ns > 50e6)
         before = state.stat().st_mtime_ns
         began = time.monotonic()
         n.proc.send_signal(getattr(signal, "SIG" + second))
@@ -237,12 +240,20 @@ def test_everybody_goes_elsewhere_before_anybody_is_refused(five, tell):
     m = five
     n2 = m["n2"]
     port = port_of(m, "n2")
-    n2.term()
-    assert n2.wait(10) == 0
-    ((asked, confirmed, ms), ) = announced(n2)
-    tell(f"{confirmed} of {asked} members route by it after {ms} ms")
-    assert asked == confirmed == 4 and ms <= secs(1) * 1000, announced(n2)
-    assert not n2.lines("announce.not_confirmed")
+    for _ in range(5):
+        said, unsure = len(announced(n2)), len(n2.lines("announce.not_confirmed"))
+        began = time.monotonic()
+        n2.term()
+        assert n2.wait(10) == 0
+        (asked, confirmed, ms), = announced(n2)[said:]
+        tell(f"{confirmed} of {asked} members route by it after {ms} ms")
+        lost = late(began)
+        if confirmed == asked or lost < 1:
+            break
+        n2.start(healthy=False)  # the machine stood still for about as long as it waits: once more
+        m.wait_endpoints("tools", ["healthy"] * 5)
+    assert asked == confirmed == 4 and ms <= (secs(1) + lost) * 1000, announced(n2)
+    assert len(n2.lines("announce.not_confirmed")) == unsure
     for n in m.alive():
         states = {int(e["address"].rpartition(":")[2]): e["state"] for e in m.rows(n, "tools")}
         assert states[port] == "draining", states
@@ -256,7 +267,11 @@ def test_who_does_not_answer_is_waited_for_two_seconds_and_named(five, tell):
         began = time.monotonic()
         n2.term()
         until("/ready says 503", lambda: n2.admin_request("GET", "/ready")[0] == 503, 0.5)
-        assert n2.ask(host="tools").status == 200  # nobody is refused yet
+        try:
+            refused = n2.ask(host="tools").status != 200
+        except (OSError, Cut):
+            refused = True
+        assert not refused or late(began) > 1, "nobody is refused yet"
         assert n2.wait(10) == 0
         took = time.monotonic() - began
     finally:
@@ -264,9 +279,9 @@ def test_who_does_not_answer_is_waited_for_two_seconds_and_named(five, tell):
     ((asked, confirmed, ms), ) = announced(n2)
     tell(f"{confirmed} of {asked} after {ms} ms, ended after {took * 1000:.0f} ms")
     assert (asked, confirmed) == (4, 3)
-    assert 1900 <= ms and 1.9 <= took <= secs(1.5) + 2, (ms, took)
-    (late, ) = n2.lines("announce.not_confirmed")
-    assert (late["node"], late["what"]) == ("n3", "drain") and late["why"], late
+    assert 1900 <= ms and 1.9 <= took <= secs(1.5) + 2 + late(began), (ms, took)
+    (said, ) = n2.lines("announce.not_confirmed")
+    assert (said["node"], said["what"]) == ("n3", "drain") and said["why"], said
 
 
 def test_a_stop_of_all_at_once_waits_for_nobody(five, tell):
@@ -278,7 +293,7 @@ def test_a_stop_of_all_at_once_waits_for_nobody(five, tell):
         assert n.wait(10) == 0
     took = time.monotonic() - began
     tell(f"five nodes ended after {took * 1000:.0f} ms")
-    assert took <= secs(1.5), [announced(n) for n in m.nodes]
+    assert took <= secs(1.5) + late(began), [announced(n) for n in m.nodes]
 
 
 def test_one_of_five_is_stopped_under_load(five, tell):
@@ -319,21 +334,20 @@ def test_a_rolling_restart_cuts_no_stream(bench, tell):
               STREAM_S * 3 + 30) for n in m.nodes
     ]
     short = [Users(n.outbound, "tools", 1, "/id/x") for n in m.nodes]
-    for u in streams + short:
-        u.__enter__()
-    for n in m.nodes:
-        until("streams of all are under way", lambda: all(u.under_way for u in streams), 30)
-        for u in short:
-            u.wait(20)
-        n.term()
-        assert n.wait(STREAM_S + 20) == 0
-        assert not n.lines("drain.cut"), n.said("cut something")
-        n.start(healthy=False)
-        m.wait_endpoints("tools", ["healthy"] * 5)
-    for u in streams + short:
-        u.over = True
-    for u in streams + short:
-        u.__exit__()
+    with contextlib.ExitStack() as stack:
+        for u in streams + short:
+            stack.enter_context(u)
+        for n in m.nodes:
+            until("streams of all are under way", lambda: all(u.under_way for u in streams), 30)
+            for u in short:
+                u.wait(20)
+            n.term()
+            assert n.wait(STREAM_S + 20) == 0
+            assert not n.lines("drain.cut"), n.said("cut something")
+            n.start(healthy=False)
+            m.wait_endpoints("tools", ["healthy"] * 5)
+        for u in streams + short:
+            u.over = True
     long, long_bad = books(streams)
     brief, brief_bad = books(short)
     tell(f"rolling restart of five: streams of {STREAM_S} s {long}; short ones {brief}; "
@@ -353,7 +367,7 @@ def test_a_restarted_node_is_back_within_a_second(five, tell):
         m.wait_endpoints("tools", ["healthy"] * 5)
         told.append(f"{n.lines('node.ready')[-1]['ms']} ms ready, "
                     f"{(time.monotonic() - began) * 1000:.0f} ms known by all")
-        assert ready <= secs(1), told
+        assert ready <= secs(1) + late(began), told
     tell(f"restarted one by one: {'; '.join(told)}")
     for n in m.nodes:
         n.term()
@@ -366,19 +380,27 @@ def test_a_restarted_node_is_back_within_a_second(five, tell):
     took = time.monotonic() - began
     m.wait_endpoints("tools", ["healthy"] * 5)
     tell(f"all five at once: ready after {took * 1000:.0f} ms")
-    assert took <= secs(1) + 2.5  # nobody is open: each waits OPEN_WAIT_MS for one that is
+    assert took <= secs(1) + 2.5 + late(began)  # nobody is open: each waits OPEN_WAIT_MS for one that is
 
 
 def test_a_restart_is_no_death(five):
     """Nobody suspects a node that said that it comes back, and does."""
     m = five
-    m["n3"].term()
-    assert m["n3"].wait(10) == 0
-    m["n3"].start(healthy=False)
-    m.wait_whole()
-    m.wait_endpoints("tools", ["healthy"] * 5)
-    for n in m.alive():
-        assert not n.lines("member.dead", name="n3"), n.said("declared n3 dead")
+    others = [n for n in m.nodes if n.name != "n3"]
+    for _ in range(5):
+        was = [len(n.lines("member.down", name="n3")) for n in others]
+        m["n3"].term()
+        assert m["n3"].wait(10) == 0
+        ended = time.monotonic()
+        m["n3"].start(healthy=False)
+        away = time.monotonic() - ended
+        m.wait_whole()
+        m.wait_endpoints("tools", ["healthy"] * 5)
+        if away < BACK_S - 1:
+            break  # else it was no return in time, on this machine: once more
+    assert away < BACK_S - 1, away
+    for n, k in zip(others, was):
+        assert len(n.lines("member.down", name="n3")) == k, n.said("declared n3 dead")
 
 
 def test_leave_finishes_what_runs_and_withdraws(bench, tell):

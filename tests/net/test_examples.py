@@ -53,6 +53,11 @@ def running(*args, log, env=None):
             p.wait()
 
 
+def apart():
+    """An environment that has a node listen elsewhere than by default: there may be another one here."""
+    return {**child_env(), **{f"GOSSAMER_{k}": f"{HOST}:{free_port()}" for k in ("PROXY_INBOUND", "GOSSIP_BIND")}}
+
+
 def states(sock, service):
     code, out, err = cli("endpoints", service, "--socket", sock, "-o", "json")
     return [e["state"] for e in json.loads(out)["endpoints"]] if code == 0 else err
@@ -82,7 +87,7 @@ def canary(tmp_path):
         s.enter_context(
             running("run", "-c", str(folder / "gossamer.yaml"), "--set",
                     f"state_dir={tmp_path}/state", "--set", f"admin.socket={sock}",
-                    log=tmp_path / "node.log"))
+                    log=tmp_path / "node.log", env=apart()))
         until("both are healthy", lambda: states(sock, "tools") == ["healthy"] * 2, 10)
         yield folder, sock, ports[4140]
 
@@ -146,7 +151,7 @@ def test_canary_script(tmp_path):
                        capture_output=True,
                        text=True,
                        timeout=secs(60),
-                       env={**child_env(), "TMPDIR": str(tmp)})
+                       env={**apart(), "TMPDIR": str(tmp)})
     assert p.returncode == 0, (p.stdout, p.stderr)
     counts = re.findall(r"^ *(\d+) \"version\":\"(v\d)\"", p.stdout, re.M)
     assert near({v: int(n) for n, v in counts[:2]}, {"v1": 90, "v2": 10}), p.stdout
@@ -169,9 +174,8 @@ def test_systemd_configuration_runs(tmp_path):
     with running("demo", "serve", "--name", "web", "--listen", f"{HOST}:{ports[8080]}",
                  log=tmp_path / "web.log"), running(
                      "run", "-c", str(tmp_path / "s" / "gossamer.yaml"), "--set",
-                     f"state_dir={tmp_path}/state", "--set", f"admin.socket={sock}", "--set",
-                     f"gossip.bind={HOST}:{free_port()}",
-                     log=tmp_path / "node.log"):
+                     f"state_dir={tmp_path}/state", "--set", f"admin.socket={sock}",
+                     log=tmp_path / "node.log", env=apart()):
         until("it is healthy", lambda: states(sock, "web") == ["healthy"], 10)
         assert who(ports[4140], 20, host="web") == {"v1": 20}
         assert client.ask((HOST, ports[4191]), target="/ready").status == 200

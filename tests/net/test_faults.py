@@ -19,6 +19,7 @@ import pytest
 from lib import client, netns, wire
 from lib.backend import Backend
 from lib.junk import Attack
+from lib.lateness import late
 from lib.node import instance, service
 from lib.offered import Offered
 from lib.policy import destination_rule, virtual_service
@@ -110,7 +111,7 @@ def test_a_node_killed_while_it_holds_requests(bench, backend, tell):
             victim.crash()
             kills.append((began, time.monotonic()))
             m.wait_state("n5", "dead", 10)
-            dead.append(time.monotonic() - began)
+            dead.append(time.monotonic() - began - late(began))
             victim.start(healthy=False)
             m.wait_endpoints("tools", ["healthy"] * 2, at=callers)
             load.wait(RATE // 2)
@@ -122,7 +123,7 @@ def test_a_node_killed_while_it_holds_requests(bench, backend, tell):
 
     def was_on_its_way(a):
         # It had left before its node could hear of it, given a share of a busy processor.
-        return any(a.began <= gone + secs(0.1) and a.ended >= began for began, gone in kills)
+        return any(a.began <= gone + secs(0.1) + late(gone, gone + 1) and a.ended >= began for began, gone in kills)
 
     judge_posts(load, v1, v2, was_on_its_way, tell)
     assert not bad and not load.again, bad
@@ -203,7 +204,7 @@ def test_all_killed_at_once(bench, backend, tell):
 
         for x in m.nodes:
             until(f"{x.name} serves by the last policy", lambda: right(x), 10)
-        took.append(time.monotonic() - began)
+        took.append(time.monotonic() - began - late(began))
         m.wait_whole()
         assert all(right(x) for x in m.nodes)
         m.wait_endpoints("tools", ["healthy"] * 2)
@@ -331,7 +332,7 @@ def test_no_descriptors_left(bench, backend, tell, limit):
                 return False
 
         until("it serves new clients", served)
-        back = time.monotonic() - began
+        back = time.monotonic() - began - late(began)
     tell(f"{limit} descriptors, all taken: {used * 100:.1f} % of a processor; new clients served "
          f"{back * 1000:.0f} ms after the others left")
     assert used < 0.05 * secs(1)
@@ -354,18 +355,25 @@ def test_an_application_that_hangs(bench, backend, tell):
                                          body=b"x" if method == "POST" else None))
     for c, method, began in asked:
         answer = c.answer(method)
-        took.append(time.monotonic() - began)
+        took.append((began, time.monotonic()))
         assert answer.status == 504 and "http_response_timeout" in answer.get("Proxy-Status"), answer
         c.close()
+    net = [ended - began - late(began, ended + 0.05) for began, ended in took]
+    took = [ended - began for began, ended in took]
     tell(f"504 after {min(took):.3f} to {max(took):.3f} s of 1 s")
-    assert min(took) >= 1 and max(took) <= secs(1.1), took
+    assert min(took) >= 1 and max(net) <= secs(1.1), (took, net)
     journal = b.journal()
     assert [journal[f"POST {i}"] for i in range(1, 10, 2)] == [1] * 5
 
 
 def p99(answers):
-    took = sorted(a.ended - a.began for a in answers)
-    return took[int(len(took) * 0.99) - 1]
+    """Without what the machine stood still, of those for which that matters."""
+
+    def took(a):
+        raw = a.ended - a.began
+        return raw - late(a.began, a.ended + 0.05) if raw > 0.05 else raw
+
+    return sorted(map(took, answers))[int(len(answers) * 0.99) - 1]
 
 
 def test_good_requests_beside_an_attack(bench, backend, tell):
@@ -375,7 +383,7 @@ def test_good_requests_beside_an_attack(bench, backend, tell):
     n2 = m.host(tools={"v2": backend("v2", delay=0.02)})
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"] * 2)
-    count = scaled("GOSSAMER_ATTACKED", 400, 10000)
+    count, attacked = scaled("GOSSAMER_ATTACKED", 400, 10000), time.monotonic()
     for _ in range(3):  # what else the machine does can only make it worse
         figures = []
         attack = Attack(seed=SEED, http=n1.outbound, mesh=n1.inbound, gossip=n1.gossip, admin=n1.admin)
@@ -393,7 +401,8 @@ def test_good_requests_beside_an_attack(bench, backend, tell):
     assert min(attack.sent.values()) >= 10, attack.sent
     assert under <= 2 * calm
     for n in (n1, n2):
-        assert not n.lines("member.suspect") and not n.lines("member.down")
+        assert not n.lines("member.down")
+        assert not n.lines("member.suspect") or late(attacked) > 1, "not for the attack"
     assert sum(n1.refused().values()) > 0 and sum(m.refused(n1).values()) > 0
 
 
@@ -470,7 +479,7 @@ def test_a_rolling_restart(bench, backend, tell):
             drained.append(ended - began)
             n.spawn()
             until(f"{n.name} is ready", n.is_ready)
-            back.append(time.monotonic() - ended)
+            back.append(time.monotonic() - ended - late(ended))
             away[i] = (began, ended, time.monotonic())
             versions = [o["version"] for o in n.api("objects")[0]]
             assert len(versions) == 2 and len(set(versions)) == 1, versions
@@ -482,9 +491,18 @@ def test_a_rolling_restart(bench, backend, tell):
         began, _, ended = away[a.node]
         return a.began <= ended and a.ended >= began
 
+    executed = v1.journal() + v2.journal()
+
+    def was_closed_in_its_sleep(a):
+        # A draining node ends what says nothing for 0.3 s. This client never does, unless the machine
+        # stands still; then its POST crosses the end of its connection, and has gone nowhere.
+        return a.status == 0 and not a.head and not executed[f"POST {a.number}"] and late(
+            a.began - 0.5, a.ended + 0.05) > 0.1
+
     refused = [a for a in load.answers if a.body == "refused" and was_away(a)]
     gone = [a for a in refused if a.began >= away[a.node][1]]
-    own = [a for a in load.answers if a.status != 200 and a.body != "refused" and was_away(a)]
+    own = [a for a in load.answers if a.status != 200 and a.body != "refused" and was_away(a) and
+           not was_closed_in_its_sleep(a)]
     peers = [a for a in load.answers if a.status != 200 and not was_away(a)]
     tell(f"{load.books()[0]} at {load.offered_enough():.0f} a second: {len(refused) - len(gone)} found a "
          f"port closed while its node drained, {len(gone)} while it was gone, {len(peers)} failed at "

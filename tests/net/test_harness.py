@@ -218,7 +218,7 @@ def test_offered_keeps_its_rate_and_its_books(origin):
     with Offered(nodes_at(origin, origin), 400, lambda i: (i % 2, paths[i % 4], requests[i % 4]),
                  limit=0.3) as load:
         load.wait(200)
-    assert load.offered_enough() >= 360 and load.sent == len(load.answers) >= 200
+    assert load.offered_enough() and load.sent == len(load.answers) >= 200
     assert sorted(a.number for a in load.answers) == list(range(load.sent))
     assert load.books("/id/1")[0].endswith(f"completed {len(load.of('/id/1'))}, failed 0")
     assert {a.status for a in load.of("/status/503")} == {503}
@@ -229,8 +229,13 @@ def test_offered_keeps_its_rate_and_its_books(origin):
 
 
 def test_offered_says_when_it_was_too_slow(origin):
-    with Offered(nodes_at(origin), 50000, lambda i, r=get("/id/1", "h"): (0, "GET", r)) as load:
-        load.wait(500)
+
+    def request(i, r=get("/id/1", "h")):
+        time.sleep(0.01)  # at most a hundred a second, on any machine
+        return 0, "GET", r
+
+    with Offered(nodes_at(origin), 5000, request) as load:
+        load.wait(50)
     with pytest.raises(AssertionError, match="requests a second were made"):
         load.offered_enough()
 

@@ -15,6 +15,7 @@ from lib.node import memory_counts
 from lib.settings import SEED, scaled, secs, until
 
 JUNK = scaled("GOSSAMER_JUNK", 1000, 10000)
+ROUNDS_MAX = 5
 
 
 def junk_round(node, total, seed):
@@ -82,24 +83,27 @@ def test_junk_beside_good_traffic(bench, capsys):
         t.start()
     try:
         rss, lines = [], []
-        for number in range(2):
+        for number in range(ROUNDS_MAX):
             before = node.refused()
             sent, wrong = junk_round(node, JUNK, SEED + number)
             assert sum(sent.values()) == JUNK and not wrong, wrong[:10]
             check_counts(node, before, sent, lines)
             rss.append(node.rss_kib())
+            # More of them at once than ever may take more once; what is lost of each is lost in every round.
+            if number and rss[-1] <= rss[-2] * 1.05 or not memory_counts() and number:
+                break
     finally:
         stop.set()
         for t in good:
             t.join()
     with capsys.disabled():
-        print(f"\n{2 * JUNK} junk connections, good {len(done)} done {len(failed)} failed, "
+        print(f"\n{len(rss) * JUNK} junk connections, good {len(done)} done {len(failed)} failed, "
               f"RSS {rss} KiB; " + "; ".join(lines))
     assert not failed, failed[:5]
     assert len(done) >= 100
     assert not [r for r in origin.seen if "junk" in r.target or "smuggled" in r.target]
     if memory_counts():
-        assert rss[1] <= rss[0] * 1.05, rss
+        assert rss[-1] <= rss[-2] * 1.05, rss
 
 
 def check_counts(node, before, sent, lines):

@@ -4,6 +4,7 @@ nothing.
     file, SIGHUP ─▶ n1 ═══▶ n2, n3: what they list of it
     users ─▶ n1, n3 ─▶ tools: instances on n1 that come and go, one on n2 that stays
 """
+import contextlib
 import copy
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 
 from lib import client
 from lib.client import request
+from lib.lateness import late
 from lib.node import cli, free_port, instance, service, yaml
 from lib.policy import destination_rule, virtual_service
 from lib.services import Services
@@ -25,6 +27,7 @@ from lib.users import Users, books
 GARBAGE = scaled("GOSSAMER_GARBAGE", 100, 500)
 RELOADS = scaled("GOSSAMER_RELOADS", 100, 300)
 CHECK = {"interval": "300ms"}
+ANNOUNCE_S = 2  # how long a reload waits for peers to route by it
 
 
 def counts(n):
@@ -167,7 +170,7 @@ def test_what_it_had_is_answered_before_it_is_gone(bench):
         x.open_gate("g")
     until("what was to go is gone", lambda: n2.lines("config.settled"))
     (told, ) = n2.lines("config.settled")
-    if int(told["ms"]) < 2000:  # by its own clock; else it was right not to wait any longer
+    if int(told["ms"]) < ANNOUNCE_S * 1000:  # by its own clock; else it was right not to wait any longer
         assert not early, early
         assert told["asked"] == told["confirmed"] == "2" and told["unanswered"] == "0", told
         o.refuse()
@@ -244,14 +247,14 @@ def test_timeouts_change(bench):
         with n.conn() as c:
             c.send(b"GET / HTTP/1.1\r\nHost: ec")
             began = time.monotonic()
-            return c.answer().status, time.monotonic() - began
+            return c.answer().status, began, time.monotonic() - began
 
     n.timeouts = {"head": "300ms", "response": "400ms", "drain": "500ms"}
     good(n)
     (told, ) = n.lines("config.reloaded")
     assert told["timeouts"] == "changed" and told["changed"] == "0"
-    status, took = head_timeout()
-    assert status == 408 and 0.2 <= took <= secs(2)
+    status, began, took = head_timeout()
+    assert status == 408 and 0.2 <= took <= secs(2) + late(began)
     m = n.ask(target="/hang")
     assert m.status == 504
     with n.conn() as half:
@@ -260,7 +263,8 @@ def test_timeouts_change(bench):
         began = time.monotonic()
         n.term()
         assert n.wait(10) == 0
-        assert 0.4 <= time.monotonic() - began <= secs(3)
+        took = time.monotonic() - began
+        assert 0.4 <= took <= secs(3) + late(began)
 
 
 def test_the_log_level_changes(bench):
@@ -446,33 +450,40 @@ def test_a_hundred_reloads_under_load(bench, labels, tell):
     rng, alive, number = random.Random(SEED), [], 0
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"])
-    users = [Users(n.outbound, "tools", 3) for n in (n1, n2, n3)]
-    for u in users:
-        u.__enter__()
-    for _ in range(RELOADS):
-        gone = [x for x in alive if rng.random() < 0.4]
-        new = [labels(f"v{number + i}") for i in range(rng.randrange(3))]
-        number += len(new)
-        alive = [x for x in alive if x not in gone] + new
-        n1.services = [service("tools", labelled(*alive))] if alive else []
-        n1.extra = {} if alive else {"services": []}
-        n1.leaves = bool(gone)
-        assert reload(n1)["result"] == ("applied" if gone or new else "unchanged")
-        for x in gone:
-            x.stop()
-    m.wait_endpoints("tools", {steady.port: "healthy", **{x.port: "healthy" for x in alive}})
-    for u in users:
-        u.wait(100)
-        u.over = True
-    for u in users:
-        u.__exit__()
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        users = [stack.enter_context(Users(n.outbound, "tools", 3)) for n in (n1, n2, n3)]
+
+        def asked(x):
+            return any(x.name.encode() in u.bodies for u in users)
+
+        for i in range(RELOADS):
+            gone = [x for x in alive if rng.random() < 0.4]
+            new = [labels(f"v{number + k}") for k in range(rng.randrange(3))]
+            number += len(new)
+            alive = [x for x in alive if x not in gone] + new
+            n1.services = [service("tools", labelled(*alive))] if alive else []
+            n1.extra = {} if alive else {"services": []}
+            n1.leaves = bool(gone)
+            assert reload(n1)["result"] == ("applied" if gone or new else "unchanged")
+            for x in gone:
+                x.stop()
+            if i % 2:  # else they are gone again before they are known, as often as not
+                for x in new:
+                    until(f"{x.name} is asked", lambda: asked(x))
+        m.wait_endpoints("tools", {steady.port: "healthy", **{x.port: "healthy" for x in alive}})
+        for u in users:
+            u.wait(100)
+        for u in users:
+            u.over = True
     said, bad = books(users)
     spread = set().union(*(u.bodies for u in users))
     tell(f"{RELOADS} reloads, {number} instances came, {number - len(alive)} went: {said}, "
          f"answered by {len(spread)}")
-    late = n1.lines("announce.not_confirmed")
-    assert not bad and not late, (bad[:5], late[:3])
-    assert len(spread) > 1 + number / 4
+    assert not bad, bad[:5]
+    # Two seconds are waited for a peer: only while the machine stood still they did not do.
+    unsure = n1.lines("announce.not_confirmed")
+    assert len(unsure) * ANNOUNCE_S / 2 <= late(began), unsure[:3]
 
 
 def test_a_storm_of_signals(bench, labels):
@@ -499,12 +510,13 @@ def test_a_stop_in_the_midst_of_a_reload(bench, labels):
     try:
         n2.services = [service("tools", labelled(v[1]))]
         n2.leaves = False
+        began = time.monotonic()
         assert reload(n2)["result"] == "applied"
         n2.term()
         assert n2.wait(10) == 0
     finally:
         os.kill(n3.proc.pid, signal.SIGCONT)
-    assert not n2.lines("config.settled")
+    assert not n2.lines("config.settled") or late(began) > ANNOUNCE_S / 2
     n2.start(healthy=False)
     m.wait_endpoints("tools", {v[1].port: "healthy", v[2].port: "healthy"})
     for _ in range(20):
@@ -523,7 +535,7 @@ def test_the_environment_still_overrides(bench, monkeypatch):
     good(n)
     began = time.monotonic()
     assert n.ask(target="/hang").status == 504
-    assert time.monotonic() - began < secs(5)
+    assert time.monotonic() - began < secs(5) + late(began)
     (row, ) = [c for c in json.loads(n.admin_request("GET", "/api/v1/config")[1])["config"]
                if c["key"] == "timeouts.response"]
     assert row["origin"] == "GOSSAMER_TIMEOUTS_RESPONSE", row

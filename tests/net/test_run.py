@@ -5,6 +5,7 @@
 """
 import os
 import re
+import signal
 import socket
 import stat as st
 import time
@@ -12,7 +13,8 @@ import time
 import pytest
 
 from lib import wire
-from lib.client import Cut
+from lib.client import Cut, request
+from lib.lateness import late
 from lib.node import cli, service
 from lib.settings import HOST, secs, until
 
@@ -82,7 +84,7 @@ def test_port_0(bench):
     for addr in listens:
         n.outbound = addr
         try:
-            m = n.ask(target="/id/x", timeout=2)
+            m = n.ask(target="/id/x")
             served += [addr] if m.body == b"x\n" else []
         except (OSError, Cut, wire.Bad):     # other ports answer in their own way
             pass
@@ -209,12 +211,38 @@ def test_cli_asks_the_node(bench):
             assert code == 0 and "echo" in out, (verb, how, code, out, err)
 
 
+def test_what_came_while_it_stood_still_is_in_time(bench):
+    """A node is stopped for longer than an answer may take, and the answer comes meanwhile: it passes. One
+    that does not come is late all the same."""
+    n, o = bench.echo(timeouts={"response": "1s"})
+    for k in range(5):
+        began = time.monotonic()
+        with n.conn() as c, n.conn() as never:
+            c.send(request(target=f"/hold/{k}"))
+            never.send(request("POST", "/hold/never", body=b"x"))
+            until("both have arrived", lambda: len(o.seen) == 2 * (k + 1))
+            n.proc.send_signal(signal.SIGSTOP)
+            stopped = time.monotonic()
+            try:
+                out = o.bytes_out
+                o.open_gate(f"{k}")
+                until("it is answered", lambda: o.bytes_out > out)
+                until("it is too late", lambda: time.monotonic() - began > 1.2)
+            finally:
+                n.proc.send_signal(signal.SIGCONT)
+            m = c.answer()
+            assert never.answer("POST").status == 504
+        if stopped - began < 0.8:
+            break  # else this test itself was too slow: once more
+    assert stopped - began < 0.8 and (m.status, m.body) == (200, b"held"), m
+
+
 def test_starts_quickly_and_idles(bench):
     """Ready within a second, and a second of idling costs next to no processor time."""
     o = bench.origin("echo")
     began = time.monotonic()
     n = bench.node([service("echo", [o])])
-    assert time.monotonic() - began < secs(2)
+    assert time.monotonic() - began < secs(2) + late(began)
 
     def cpu():
         f = open(f"/proc/{n.proc.pid}/stat").read().rpartition(")")[2].split()
@@ -222,4 +250,5 @@ def test_starts_quickly_and_idles(bench):
 
     ticks, began = cpu(), time.monotonic()
     until("a second passed", lambda: time.monotonic() - began > 1)
-    assert cpu() - ticks <= 10 * max(1, secs(1)), "an idle node is busy"
+    used, lasted = cpu() - ticks, time.monotonic() - began
+    assert used <= 10 * secs(lasted), "an idle node is busy"

@@ -11,11 +11,11 @@ import time
 import pytest
 
 from lib import client
-from lib.client import ask
 from lib.crossed import Mixture, Run
+from lib.lateness import late
 from lib.node import cli, free_port, instance, memory_counts
 from lib.policy import Background, Counting, destination_rule, get, shares, virtual_service
-from lib.services import Cut, Hammer, Services, can_cut, stalled
+from lib.services import Cut, Hammer, Services, can_cut, slowest, stalled
 from lib.settings import HOST, MIB, SEED, Idle, scaled, secs, until
 
 REQUESTS = scaled("GOSSAMER_CANARY", 1000, 10000)
@@ -208,8 +208,8 @@ def test_a_killed_node(pair, tell):
     assert not bad, bad
     failed = [a for a in posts if a.status != 200]
     assert len(failed) <= len(callers) * conns * ROUNDS, books(posts)
-    for a in failed:  # it had left before the node was gone
-        assert any(a.began <= gone and a.ended >= began
+    for a in failed:  # it had left before its node could hear of it, given a share of a busy processor
+        assert any(a.began <= gone + secs(0.1) + late(gone, gone + 1) and a.ended >= began
                    for began, gone in times), (a, times, books(posts))
 
 
@@ -402,7 +402,8 @@ def test_a_founder_that_missed_an_edit(bench, labels, tell):
 def test_a_stalled_cycle_serves_new_requests(bench, tell):
     """200 answers that nobody reads, each way between two nodes: new requests do not wait."""
     m, oa, ob = Services(bench), bench.origin("ea"), bench.origin("eb")
-    a, b = m.host(ea={"v1": oa}), m.host(eb={"v1": ob})
+    patient = {"connect": "30s"}  # who is refused for the slowness of this machine is never under way
+    a, b = m.host(ea={"v1": oa}, timeouts=patient), m.host(eb={"v1": ob}, timeouts=patient)
     m.wait_whole()
     for name in ("ea", "eb"):
         m.wait_endpoints(name, ["healthy"])
@@ -414,12 +415,7 @@ def test_a_stalled_cycle_serves_new_requests(bench, tell):
     # Only then are new requests asked: the one thread of Python that sends these would have them wait.
     until("nothing of them moves any more",
           Idle([n.proc.pid for n in (a, b)], [o.thread.native_id for o in (oa, ob)]), 60)
-    worst = 0.0
-    for i in range(50):
-        for n, host in ways:
-            began = time.monotonic()
-            assert ask(n.outbound, target=f"/id/{i}", host=host).body == f"{i}\n".encode()
-            worst = max(worst, time.monotonic() - began)
+    worst = slowest([(n.outbound, host) for n, host in ways], secs(0.1))
     queued = [int(n.metrics()["gossamer_queued_bytes"][0].value) for n in (a, b)]
     for s in open:
         s.close()

@@ -140,14 +140,12 @@ class Conn:
         """Wait for the peer to close; returns stray bytes that came before (b"": all is well)."""
         stray = bytes(self.reader.rest)
         self.reader.rest.clear()
-        begun = time.monotonic()
+        began = time.monotonic()
         while self.ended is None:
-            left = begun + secs(timeout) - time.monotonic()
-            if left <= 0:
-                left += late(begun)
-            if left <= 0:
+            over = time.monotonic() - began - secs(timeout)
+            if over > 0 and over > late(began):
                 raise AssertionError(f"connection still open after {secs(timeout)} s")
-            self.sock.settimeout(left)
+            self.sock.settimeout(max(-over, 0.1))
             try:
                 data = self.sock.recv(65536)
                 stray += data

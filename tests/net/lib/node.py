@@ -18,8 +18,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 from . import client, metrics
+from .lateness import late
 from .settings import BIN, HOST, WORKERS, child_env, sanitized, secs, until
 
 LINE = re.compile(r"\S+Z (?:ERROR|WARN |INFO |DEBUG) (\S+) ?(.*)")
@@ -252,7 +254,11 @@ class Node:
         self.proc.send_signal(signal.SIGTERM)
 
     def wait(self, timeout=40):
-        return self.proc.wait(secs(timeout))
+        began = time.monotonic()
+        try:
+            return self.proc.wait(secs(timeout))
+        except subprocess.TimeoutExpired:
+            return self.proc.wait(late(began))
 
     def stop(self, timeout=40):
         """SIGTERM; a node that was asked to stop must exit 0 and have nothing to report."""
@@ -262,8 +268,8 @@ class Node:
                 self.wait(timeout)
             except subprocess.TimeoutExpired:
                 self.kill()
-                late = f"did not stop within {secs(timeout)} s of SIGTERM"
-                raise AssertionError(self.said(late)) from None
+                why = f"did not stop within {secs(timeout)} s of SIGTERM"
+                raise AssertionError(self.said(why)) from None
         self.clean()
         if self.proc is not None and self.proc.returncode != -signal.SIGKILL:  # by a test
             code = self.proc.returncode

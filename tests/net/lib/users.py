@@ -1,6 +1,6 @@
 """Applications as they should be: connections are kept, `Connection: close` is heeded. A refused
-connection is made again, and so is one that was kept and ended before the first byte of the answer
-to a GET (RFC 9112 9.3.1); both are counted, and nothing else is ever tried again.
+connection is made again, and so is one that was kept and has ended since, or before the first byte
+of the answer to a GET (RFC 9112 9.3.1); these are counted, and nothing else is ever tried again.
 
     with Users(node.outbound, "tools") as u: ...      books([u]): offered, completed, failed
     with Users(addr, "tools", path="/sse?n=20&gap_ms=100", check=whole_sse(20)): ...
@@ -96,6 +96,12 @@ class Users:
         while not self.over:
             c = c or self._connect()
             if not c:
+                continue
+            if kept and not c.quiet():  # it has been ended since: nobody sends anything on it
+                with self.lock:
+                    self.stale += 1
+                c.close()
+                c, kept = None, False
                 continue
             number += 1
             kept = self._once(c, "POST" if self.posts and number % 2 == 0 else "GET", kept)

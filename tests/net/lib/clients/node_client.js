@@ -59,15 +59,15 @@ function sender(total) {
     const chunkedUp = JSON.parse((await ask('POST', '/sink', { 'Transfer-Encoding': 'chunked' }, sender(arg.body))).body);
     const h = crypto.createHash('sha256');
     for (const p of upload(arg.body)) { h.update(p); }
-    const delays = [];
+    const events = [];
     let rest = '';
     await ask('GET', `/sse?n=${arg.events}&gap_ms=${arg.gap_ms}`, {}, null, (d) => {
         const now = process.hrtime.bigint();        // CLOCK_MONOTONIC, as the origin's stamp
         rest += d;
         for (let k; (k = rest.indexOf('\n\n')) >= 0; rest = rest.slice(k + 2)) {
-            delays.push(Number(now - BigInt(rest.slice(0, k).split('data: ')[1])) / 1e6);
+            events.push([Number(now), Number(rest.slice(0, k).split('data: ')[1])]); // below 2^53 for 104 days
         }
     });
-    console.log(JSON.stringify({ good, sums, up, chunked_up: chunkedUp, up_sha: h.digest('hex'), delays }));
+    console.log(JSON.stringify({ good, sums, up, chunked_up: chunkedUp, up_sha: h.digest('hex'), events }));
     agent.destroy();
 })().catch((e) => { console.error(e); process.exit(1); });

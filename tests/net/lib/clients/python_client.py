@@ -32,10 +32,10 @@ def upload_sha(total):
 
 
 class Sse:
-    """Event lines as they arrive: how long after its stamp each was here."""
+    """Event lines as they arrive: when each was here (CLOCK_MONOTONIC, ns), and its stamp."""
 
     def __init__(self):
-        self.rest, self.delays = b"", []
+        self.rest, self.events = b"", []
 
     def feed(self, data):
         now = time.monotonic_ns()
@@ -43,7 +43,7 @@ class Sse:
         while b"\n\n" in self.rest:
             event, _, self.rest = self.rest.partition(b"\n\n")
             stamp = int(event.rpartition(b"data: ")[2])
-            self.delays.append((now - stamp) / 1e6)
+            self.events.append((now, stamp))
 
 
 def result(**kw):
@@ -72,7 +72,7 @@ def synchronous(get, post, stream):
            up=up,
            chunked_up=chunked_up,
            up_sha=upload_sha(BODY),
-           delays=sse.delays)
+           events=sse.events)
 
 
 def with_requests():
@@ -139,7 +139,7 @@ async def with_aiohttp():
                up=up,
                chunked_up=chunked_up,
                up_sha=upload_sha(BODY),
-               delays=sse.delays)
+               events=sse.events)
 
 
 if LIB == "aiohttp":
