@@ -367,10 +367,21 @@ edit_both(struct tour *t, struct part *p, struct result *r, struct gs_why *why)
                         : e;
 }
 
+/* How many nodes list the write that lost. */
+static unsigned
+listed_on(struct tour *t)
+{
+    unsigned listed = 0, lost;
+
+    for (unsigned i = 1; i <= t->stage.node_count; i++)
+        listed += peek_lost_writes(&t->stage, i, &lost) && lost == 1;
+    return listed;
+}
+
 static bool
 is_whole(struct tour *t, const void *arg)
 {
-    return await_ready(t, arg) && await_agreed(t, arg);
+    return await_ready(t, arg) && await_agreed(t, arg) && listed_on(t) == t->stage.node_count;
 }
 
 /* Cut, edited on both sides, and whole again. */
@@ -399,21 +410,19 @@ divide(struct tour *t, struct part *p, struct result *r, struct gs_why *why)
 static gs_err
 act_part(struct tour *t, struct result *r, struct gs_why *why)
 {
-    unsigned nodes = t->stage.node_count, listed = 0, lost;
+    unsigned nodes = t->stage.node_count;
     struct part p = { .cut = script_cut(nodes) };
     struct peek_policy winner;
     gs_err e = divide(t, &p, r, why);
 
     if (e != GS_E_OK)
         return e;
-    for (unsigned i = 1; i <= nodes; i++)
-        listed += peek_lost_writes(&t->stage, i, &lost) && lost == 1;
     (void)peek_policy(&t->stage, 1, &winner);
     figure_below(r, "cut_known_ms", p.cut_ms, CUT_MS);
     figure_below(r, "edit_near_ms", p.near_ms, APPLY_MS);
     figure_below(r, "edit_far_ms", p.far_ms, APPLY_MS);
     figure_below(r, "heal_ms", p.heal_ms, HEAL_MS);
-    figure_is(r, "lost_write_listed_on", listed, nodes);
+    figure_is(r, "lost_write_listed_on", listed_on(t), nodes);
     promise_none_failed(r, &p.count);
     result_saw(r,
                "n%u-n%u were cut off, which the others knew after %.0f ms; both sides were edited; "
