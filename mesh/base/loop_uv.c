@@ -344,6 +344,8 @@ gs_loop_bury(struct gs_loop *l, struct gs_grave *g, void (*bury)(struct gs_grave
 void
 gs_loop_arm(struct gs_loop *l, struct gs_timer *t, uint64_t after_ms)
 {
+    if (l->wheel.count == 0) /* nobody has turned it: what is due next would look long overdue */
+        gs_wheel_advance(&l->wheel, l->now_ms);
     gs_wheel_arm(&l->wheel, t, l->now_ms + after_ms);
 }
 

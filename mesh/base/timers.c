@@ -98,6 +98,10 @@ gs_wheel_advance(struct gs_wheel *w, uint64_t now_ms)
 
     if (to <= w->now_tick)
         return;
+    if (w->count == 0) {
+        w->now_tick = to;
+        return;
+    }
     if (rounds > LOOP_WHEEL_SLOTS) /* asleep for more than a round: each slot once is enough */
         w->now_tick = to - LOOP_WHEEL_SLOTS;
     while (w->now_tick < to) {

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <gossamer/limits.h>
 #include <gossamer/loop.h>
 
 #define DEADLINE_MS 20
@@ -18,8 +19,9 @@ struct wait {
     struct gs_wake *stand;  /* what has the loop stand still */
     struct gs_defer begin;
     bool comes; /* while the loop stands still */
+    bool after; /* the deadline is set after that */
     bool heard, late;
-    uint64_t armed_ms, late_ms;
+    uint64_t armed_ms, late_ms, lag_ms;
 };
 
 static void
@@ -37,6 +39,7 @@ on_late(struct gs_timer *t)
 
     w->late = true;
     w->late_ms = w->loop->now_ms;
+    w->lag_ms = w->loop->lag_max_us / 1000;
     end(w);
 }
 
@@ -51,6 +54,14 @@ on_answer(void *arg)
 }
 
 static void
+set_deadline(struct wait *w)
+{
+    gs_loop_clock(w->loop);
+    w->armed_ms = w->loop->now_ms;
+    gs_loop_arm(w->loop, &w->timer, DEADLINE_MS);
+}
+
+static void
 on_stand(void *arg)
 {
     struct wait *w = arg;
@@ -59,6 +70,10 @@ on_stand(void *arg)
     if (w->comes)
         gs_wake_send(w->answer);
     nanosleep(&ts, NULL); /* a machine without its processor, not a wait for anything */
+    if (w->after) {
+        w->loop->wheel.now_tick -= LOOP_WHEEL_SLOTS + 1; /* longer ago than a round */
+        set_deadline(w);
+    }
 }
 
 static void
@@ -66,15 +81,15 @@ on_begin(struct gs_defer *d)
 {
     struct wait *w = GS_CONTAINER(d, struct wait, begin);
 
-    w->armed_ms = w->loop->now_ms;
-    gs_loop_arm(w->loop, &w->timer, DEADLINE_MS);
+    if (!w->after)
+        set_deadline(w);
     gs_wake_send(w->stand);
 }
 
 static struct wait
-stand_still(bool comes)
+stand_still(bool comes, bool after)
 {
-    struct wait w = { .comes = comes };
+    struct wait w = { .comes = comes, .after = after };
 
     w.loop = gs_loop_new("test", 1);
     /* In this order: libuv looks at the first of two before it calls the second. */
@@ -94,7 +109,7 @@ stand_still(bool comes)
 static void
 what_came_in_time_is_not_late(void **state)
 {
-    struct wait w = stand_still(true);
+    struct wait w = stand_still(true, false);
 
     (void)state;
     assert_true(w.heard);
@@ -107,12 +122,25 @@ what_came_in_time_is_not_late(void **state)
 static void
 what_never_came_is_late(void **state)
 {
-    struct wait w = stand_still(false);
+    struct wait w = stand_still(false, false);
 
     (void)state;
     assert_false(w.heard);
     assert_true(w.late);
     assert_true(w.late_ms >= w.armed_ms + DEADLINE_MS);
+}
+
+/* Given  a loop without timers for some time
+ * When   one is set
+ * Then   the loop's lag is how late that one was, and nothing of the time before */
+static void
+who_had_nothing_due_was_not_late(void **state)
+{
+    struct wait w = stand_still(false, true);
+
+    (void)state;
+    assert_true(w.late);
+    assert_true(w.lag_ms <= w.late_ms - w.armed_ms);
 }
 
 int
@@ -121,6 +149,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_came_in_time_is_not_late),
         cmocka_unit_test(what_never_came_is_late),
+        cmocka_unit_test(who_had_nothing_due_was_not_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
