@@ -29,7 +29,7 @@ from lib.users import Users, books, whole_sse
 BACK_S = 5  # whoever said that it comes back, and does within that, was not dead
 STREAM_S = scaled("GOSSAMER_STREAM_S", 3, 20)  # of the streams that a rolling restart must not cut
 ROUNDS = 3 if HEAVY else 1
-STORMS = 100 if HEAVY else 10
+STORMS = scaled("GOSSAMER_STORMS", 10, 100)
 
 
 def turned_away(n):
