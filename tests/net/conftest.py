@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-from _pytest.runner import runtestprotocol
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -51,39 +50,8 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("machine", stood_still(time.monotonic() - call.duration)))
 
 
-# No bound and no wait of a test holds on a machine that is away for so long, so one that failed then has
-# shown nothing: it is tried once more, from its fixtures on, and said so. What fails again has failed.
-
-AWAY_S = 0.5  # at once
-AGAIN_MAX = 5  # of one run: a machine that is away more often cannot judge
-again = []
-
-
-def failed(reports):
-    return any(r.failed for r in reports)
-
-
-def pytest_runtest_protocol(item, nextitem):
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    began = time.monotonic()
-    reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    if failed(reports) and longest(began) >= AWAY_S and len(again) < AGAIN_MAX:
-        item.session._setupstate.teardown_exact(None)
-        again.append(f"{item.nodeid}: {stood_still(began)}; "
-                     f"{next(r for r in reports if r.failed).longreprtext.splitlines()[-1]}")
-        item._initrequest()
-        reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        again[-1] += "; failed again" if failed(reports) else "; passed then"
-    for r in reports:
-        item.ihook.pytest_runtest_logreport(report=r)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
 def pytest_terminal_summary(terminalreporter):
     terminalreporter.write_line(stood_still(BEGAN))
-    for x in again:
-        terminalreporter.write_line(f"tried again: {x}")
 
 
 class Bench:

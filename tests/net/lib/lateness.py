@@ -21,7 +21,8 @@ import time
 STEP = 0.01  # s between two looks
 NOTED = 0.02  # s of delay worth a note; below it is the scheduler's grain
 NOTES = 1 << 16  # kept; what came before has been asked for long ago
-HEAD, NOTE = struct.Struct("Q"), struct.Struct("dd")  # how many; when each was over, and the sum of all with it
+HEAD, NOTE = struct.Struct("Qd"), struct.Struct("dd")  # how many, last look; when each was over, sum of all with it
+LOOK_S = 1.0  # as long the next look is waited for: a watcher that was stopped has none
 SIZE = HEAD.size + NOTES * NOTE.size
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
@@ -37,7 +38,7 @@ def _watch(table):
             total += delay
             NOTE.pack_into(table, HEAD.size + count % NOTES * NOTE.size, now, total)
             count += 1
-            HEAD.pack_into(table, 0, count)
+        HEAD.pack_into(table, 0, count, now)
 
 
 def _start():
@@ -54,7 +55,7 @@ def _start():
 
 def _notes():
     """(over, sum) of each note, oldest first."""
-    (count, ) = HEAD.unpack_from(_table, 0)
+    count, _ = HEAD.unpack_from(_table, 0)
     return [
         NOTE.unpack_from(_table, HEAD.size + i % NOTES * NOTE.size)
         for i in range(max(0, count - NOTES + 1), count)
@@ -63,11 +64,12 @@ def _notes():
 
 def late(since, until=None):
     """Seconds the machine stood still between two times of time.monotonic(); until: or now. A delay counts
-    where it ends: whole if it began before `since`. One that has just ended may not be noted yet, so the watcher
-    gets a moment."""
+    where it ends: whole if it began before `since`. One that has just ended may not be noted yet, so the watcher's
+    next look is waited for."""
     if until is None:
-        time.sleep(2 * STEP)
         until = time.monotonic()
+        while HEAD.unpack_from(_table, 0)[1] < until and time.monotonic() - until < LOOK_S:
+            time.sleep(STEP / 5)
     before, total = 0.0, 0.0
     for over, up_to in _notes():
         if over < since:

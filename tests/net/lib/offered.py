@@ -228,6 +228,6 @@ class Offered:
         as the machine did not stand still."""
         ran = self.seconds - late(self.began, self.began + self.seconds)
         rate = self.sent / self.seconds
-        assert self.sent >= 0.9 * self.rate * ran / secs(1), \
+        assert self.sent >= 0.9 * self.rate * ran, \
             f"only {rate:.0f} of {self.rate} requests a second were made"
         return rate
