@@ -135,7 +135,7 @@ confirmed_text(const struct tree *root, struct gs_buf *out)
 {
     const struct tree *list = tree_find(root, "laggards");
     double ms = ask_number(root, "ms");
-    bool seconds = ms >= 1000;
+    bool seconds = ms >= 999.5; /* what would be told as 1000 ms */
 
     (void)gs_buf_printf(out, "%.0f/%.0f in %.*f %s", ask_number(root, "confirmed"),
                         ask_number(root, "asked"), seconds || ms < 1 ? 1 : 0,

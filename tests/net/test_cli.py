@@ -222,6 +222,17 @@ def test_check_asks_the_node(tmp_path, monkeypatch, answer, state, status):
         assert ("does not answer" if status == 3 else state) in out
 
 
+@pytest.mark.parametrize("ms, told", [
+    (0.31, "0.3 ms"), (41.2, "41 ms"), (999.4, "999 ms"), (999.6, "1.0 s"), (1000, "1.0 s"), (61234.5, "61.2 s"),
+])
+def test_how_long_it_took(tmp_path, monkeypatch, ms, told):
+    monkeypatch.chdir(tmp_path)
+    body = json.dumps({"applied": [], "asked": 5, "confirmed": 5, "ms": ms, "laggards": []}).encode()
+    with scripted_node("s", b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body):
+        code, out, err = cli("drain", "n1", "--socket", "s", cwd=tmp_path)
+    assert (code, err) == (0, "") and f"5/5 in {told}\n" in out, (code, out, err)
+
+
 def test_check_finds_a_running_node(bench):
     n = bench.node()
     code, out, err = cli("check", "-c", str(n.config_path), "-o", "json")
