@@ -403,6 +403,15 @@ gossip_unreachable(struct gossip *g, uint64_t now_ms, const struct gs_addr *addr
     probe_unreachable(g, now_ms, address);
 }
 
+void
+gossip_doubt(struct gossip *g, uint64_t now_ms, const struct gs_id *id)
+{
+    struct member *m = members_find(&g->members, id);
+
+    if (m && member_is_live(&g->members, m))
+        probe_again(g, now_ms, m);
+}
+
 /* ---- actions and time ---- */
 
 bool

@@ -26,6 +26,7 @@
 #include "mesh/advertise.h"
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
+#include "mesh/doubts.h"
 #include "mesh/ejections.h"
 #include "mesh/faults.h"
 #include "mesh/health.h"
@@ -193,6 +194,8 @@ start_proxy(struct running *r, uint32_t workers, bool one_thread, struct gs_why 
 
     r->ejections = ejections_new(&r->node);
     o.ejections = ejections_wake(r->ejections);
+    r->doubts = doubts_new(&r->node);
+    o.doubts = doubts_wake(r->doubts);
     return node_proxy_start(&o, &r->proxy, why);
 }
 
@@ -374,6 +377,7 @@ free_all(struct running *r)
     seal_key_free(r->key);
     node_proxy_free(r->proxy);
     ejections_free(r->ejections);
+    doubts_free(r->doubts);
     h1_pool_free(r->h1);
     if (r->lock_fd >= 0)
         close(r->lock_fd);
@@ -484,6 +488,7 @@ static gs_err
 give_up(struct running *r, gs_err e)
 {
     ejections_close(r->ejections);
+    doubts_close(r->doubts);
     if (r->admin)
         admin_close(r->admin, (void (*)(void *))gs_loop_stop, r->node.loop);
     else

@@ -157,6 +157,7 @@ start(struct node_proxy *p, const struct node_proxy_options *options, const int 
                                .shared = options->one_thread ? n->loop : NULL,
                                .hub = n->hub,
                                .ejections = options->ejections,
+                               .doubts = options->doubts,
                                .node = c->node,
                                .id = n->id,
                                .seed = gs_rng_seed_from_system() };

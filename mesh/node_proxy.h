@@ -12,6 +12,7 @@ struct node_proxy_options {
     struct node *node; /* gets .proxy and .calls */
     struct admin *admin;
     struct gs_wake *ejections; /* sent when endpoints are ejected and readmitted */
+    struct gs_wake *doubts;    /* sent when nodes are doubted */
     uint32_t workers;
     bool one_thread; /* on the node's loop */
 };

@@ -10,6 +10,7 @@
 
 struct admin;
 struct announce;
+struct doubts;
 struct ejections;
 struct gs_signal;
 struct h1_pool;
@@ -62,6 +63,7 @@ struct running {
     struct node_commit opening;  /* done is set: the core has opened */
     struct node_proxy *proxy;
     struct ejections *ejections; /* NULL: proxy.mode is off */
+    struct doubts *doubts;       /* as well */
     struct node_stop stop;
     int lock_fd;
 };

@@ -17,6 +17,7 @@
 #include "mesh/announce.h"
 #include "mesh/config/config.h"
 #include "mesh/confirm.h"
+#include "mesh/doubts.h"
 #include "mesh/ejections.h"
 #include "mesh/health.h"
 #include "mesh/log_level.h"
@@ -182,6 +183,7 @@ on_finished(void *arg)
              r->node.loop->now_ms - r->stop.begun_ms);
     meshcalls_close(r->node.calls);
     ejections_close(r->ejections);
+    doubts_close(r->doubts);
     node_records_workers_gone(r->node.records);
     if (r->stop.leaving) {
         gs_fsm_move(&r->stop.fsm, STOP_LEAVING);

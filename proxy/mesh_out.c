@@ -186,10 +186,11 @@ on_closed(void *arg, enum reason why)
     struct mesh_out *o = l->out;
     struct worker *w = o->worker;
 
-    (void)why; /* its streams were told */
-    GS_ASSERT(mux_streams(l->mux) == 0);
+    GS_ASSERT(mux_streams(l->mux) == 0); /* they were told why */
     GS_ASSERT(gs_list_linked(&l->in_all));
     GS_ASSERT(gs_list_linked(&l->in_peer));
+    if (!o->closing && why != REASON_MUX_CUT)
+        proxy_doubt(w->proxy, &l->peer->node);
     gs_list_remove(&l->in_all);
     gs_list_remove(&l->in_peer);
     GS_ASSERT(l->peer->link_count > 0);

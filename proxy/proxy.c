@@ -21,6 +21,9 @@ struct proxy {
      * read them while control writes. */
     _Atomic uint32_t cut_count; /* 0, but for tests */
     _Atomic uint64_t cuts[CUTS_MAX];
+    pthread_mutex_t doubts_lock;
+    struct gs_id doubts[DOUBTS_MAX];
+    size_t doubt_count;
     _Atomic uint32_t mesh_connections;
     _Atomic bool outlier_busy;
     struct retry_floor *retry_floors; /* SERVICES_MAX; untouched pages cost nothing */
@@ -107,6 +110,7 @@ free_parts(struct proxy *p)
     gs_free(p->retry_floors);
     gs_free(p->outbound);
     gs_free(p->fds);
+    (void)pthread_mutex_destroy(&p->doubts_lock);
     gs_free(p);
 }
 
@@ -141,6 +145,7 @@ proxy_start(const struct proxy_options *o, struct proxy **out, struct gs_why *wh
     GS_ASSERT(o->workers <= WORKERS_MAX);
     GS_ASSERT(!o->shared || o->workers == 1);
     p->opts = *o;
+    (void)pthread_mutex_init(&p->doubts_lock, NULL);
     p->outbound = gs_calloc(o->caller_count, sizeof(*p->outbound));
     p->fds = gs_calloc(fd_count(p), sizeof(*p->fds));
     p->retry_floors = gs_calloc(SERVICES_MAX, sizeof(*p->retry_floors));
@@ -255,6 +260,46 @@ proxy_ejections_changed(struct proxy *p)
 {
     if (p->opts.ejections)
         gs_wake_send(p->opts.ejections);
+}
+
+/* ---- doubts ---- */
+
+static bool
+doubts_of(const struct proxy *p, const struct gs_id *node)
+{
+    for (size_t i = 0; i < p->doubt_count; i++) {
+        if (gs_id_eq(&p->doubts[i], node))
+            return true;
+    }
+    return false;
+}
+
+void
+proxy_doubt(struct proxy *p, const struct gs_id *node)
+{
+    bool news;
+
+    (void)pthread_mutex_lock(&p->doubts_lock);
+    news = p->doubt_count < DOUBTS_MAX && !doubts_of(p, node); /* one too many: gossip finds it */
+    if (news)
+        p->doubts[p->doubt_count++] = *node;
+    (void)pthread_mutex_unlock(&p->doubts_lock);
+    if (news && p->opts.doubts)
+        gs_wake_send(p->opts.doubts);
+}
+
+size_t
+proxy_doubts(struct proxy *p, struct gs_id out[static DOUBTS_MAX])
+{
+    size_t count;
+
+    (void)pthread_mutex_lock(&p->doubts_lock);
+    count = p->doubt_count;
+    GS_ASSERT(count <= DOUBTS_MAX);
+    memcpy(out, p->doubts, count * sizeof(*out));
+    p->doubt_count = 0;
+    (void)pthread_mutex_unlock(&p->doubts_lock);
+    return count;
 }
 
 bool

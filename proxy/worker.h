@@ -153,7 +153,8 @@ bool proxy_has_cuts(const struct proxy *p);
 bool proxy_is_cut(const struct proxy *p, const struct gs_id *node); /* proxy_set_cuts() */
 struct retry_floor *proxy_retry_floors(struct proxy *p);            /* SERVICES_MAX */
 _Atomic bool *proxy_outlier_busy(struct proxy *p);
-void proxy_ejections_changed(struct proxy *p); /* the control thread shall look */
+void proxy_ejections_changed(struct proxy *p);               /* the control thread shall look */
+void proxy_doubt(struct proxy *p, const struct gs_id *node); /* so that it is asked how it is */
 
 /* outbound.c: from our applications; http_handler.begin */
 struct side *outbound_begin(struct http_handler *handler, struct side *answer, struct head *h);

@@ -140,6 +140,9 @@ void gossip_recv(struct gossip *g, uint64_t now_ms, uint64_t wall_ms, const stru
                  struct gs_slice bytes);
 /* The kernel says that nobody listens at this UDP address: ICMP port unreachable. */
 void gossip_unreachable(struct gossip *g, uint64_t now_ms, const struct gs_addr *address);
+/* A connection to this member ended, or was refused: it is asked now, out of turn. Where its
+ * process is gone, its host says so in answer; silence proves nothing here, and costs nothing. */
+void gossip_doubt(struct gossip *g, uint64_t now_ms, const struct gs_id *id);
 
 /* A peer opened a stream. Returns its number, 0 if there are enough: close it. */
 uint32_t gossip_stream_accept(struct gossip *g, uint64_t now_ms, const struct gs_addr *from);

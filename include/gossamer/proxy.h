@@ -35,6 +35,7 @@ struct proxy_options {
     struct gs_loop *shared;    /* run on this loop, no threads (--threads 1); else NULL */
     struct snapshot_hub *hub;  /* timeouts are in its roots */
     struct gs_wake *ejections; /* sent when an endpoint was ejected or readmitted; or NULL */
+    struct gs_wake *doubts;    /* sent when proxy_doubts() has somebody; or NULL */
     const char *node;
     struct gs_id id; /* of the node, told to others with each connection */
     uint64_t seed;
@@ -60,6 +61,10 @@ void proxy_set_standing(struct proxy *p, enum proxy_standing s);
  * were unreachable, those that are open are cut, and those that they open are, too; nobody else is
  * cut off any more. At most CUTS_MAX. */
 void proxy_set_cuts(struct proxy *p, const struct gs_id *nodes, size_t count);
+
+/* Nodes with which a connection ended, or to which none could be made, since the last call: each
+ * once. Any thread. */
+size_t proxy_doubts(struct proxy *p, struct gs_id out[static DOUBTS_MAX]);
 
 /* ---- reading, from the control thread; of NULL (proxy.mode: off) nothing but zeros ---- */
 void proxy_stat(const struct proxy *p, uint32_t cell, struct stat_sum *sum); /* adds all workers */

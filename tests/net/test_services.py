@@ -396,6 +396,37 @@ def test_a_founder_that_missed_an_edit(bench, labels, tell):
     assert not wrong, wrong[:10]
 
 
+def test_who_had_a_connection_knows_at_once(bench, labels, tell):
+    """A node is killed, and another one's connection to it ends: it is asked at once, not when it is its turn.
+    One that only restarts is asked, too, and lives on."""
+    m = Services(bench)
+    n1 = m.host()
+    victim = m.host(tools={"v1": labels("v1")})
+    for _ in range(2):
+        m.host()
+    took = []
+    for _ in range(5):
+        m.wait_whole()
+        m.wait_endpoints("tools", ["healthy"])
+        assert n1.ask(host="tools").body == b"v1"
+        began = time.monotonic()
+        victim.crash()
+        m.wait_state(victim.name, "dead", 10)
+        took.append(time.monotonic() - began - late(began))
+        victim.start()
+    tell("dead for all after " + ", ".join(f"{t * 1000:.0f}" for t in took) + " ms")
+    assert max(took) <= secs(0.5), took
+    m.wait_whole()
+    m.wait_endpoints("tools", ["healthy"])
+    assert n1.ask(host="tools").body == b"v1"
+    downs = [len(n.lines("member.down")) for n in m.nodes]
+    victim.stop()
+    victim.start()
+    m.wait_whole()
+    assert [len(n.lines("member.down")) for n in m.nodes if n is not victim] == [
+        d for d, n in zip(downs, m.nodes) if n is not victim]
+
+
 # ---- stalled, and small --------------------------------------------------------------------------
 
 

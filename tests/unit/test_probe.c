@@ -163,6 +163,45 @@ test_gone_is_contradicted(void **state)
     cores_free(c);
 }
 
+/* Given  six nodes, just after one was probed by another
+ * When   its process ends, and that other's connection with it
+ * Then   it is asked out of turn: dead everywhere in less time than a probe takes to come round */
+static void
+test_doubt_is_looked_into(void **state)
+{
+    struct cores *c = cores_settled(6);
+
+    (void)state;
+    core_kill(c, 3, false);
+    gossip_doubt(c->at[1].g, c->now_ms, &c->at[3].id);
+    core_drain(c, 1);
+    assert_until(c, all_say_dead, 3, 60);
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(i == 3 || counters(c, i).suspicions == 0);
+    gossip_doubt(c->at[1].g, c->now_ms, &c->at[3].id); /* nobody asks who is dead */
+    gossip_doubt(c->at[1].g, c->now_ms, &(struct gs_id){ .bytes = { 0xee } });
+    cores_free(c);
+}
+
+/* Given  six nodes
+ * When   one doubts another, again and again, which is well
+ * Then   it answers, and nothing else comes of it */
+static void
+test_doubt_is_no_accusation(void **state)
+{
+    struct cores *c = cores_settled(6);
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        gossip_doubt(c->at[1].g, c->now_ms, &c->at[3].id);
+        core_drain(c, 1);
+        cores_run(c, 10);
+    }
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(counters(c, i).suspicions + c->at[i].deaths, 0);
+    cores_free(c);
+}
+
 /* Given  two nodes
  * When   the process of one ends
  * Then   there is nobody to ask: the first "nobody listens there" is its death */
@@ -390,6 +429,8 @@ main(void)
         cmocka_unit_test(test_process_gone_is_dead_at_once),
         cmocka_unit_test(test_gone_is_contradicted),
         cmocka_unit_test(test_gone_of_two),
+        cmocka_unit_test(test_doubt_is_looked_into),
+        cmocka_unit_test(test_doubt_is_no_accusation),
         cmocka_unit_test(test_gone_is_the_one_that_lives_there),
         cmocka_unit_test(test_stall_accuses_nobody),
         cmocka_unit_test(test_stall_prolongs_suspicion),
