@@ -3,22 +3,27 @@
     curl, requests, httpx, aiohttp, node ──http_proxy──▶ gossamer ─▶ origin
 
 Each: N requests over a kept connection, bodies both ways with and without a length (SHA-256 equal),
-and server-sent events that must arrive within 20 ms of their stamp (99 of 100).
+and server-sent events that must arrive within 20 ms of their stamp (99 of 100), or of when straight ones do.
 """
+import contextlib
+import functools
 import json
 import math
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from lib.client import Conn, request
 from lib.lateness import late
 from lib.origin import pattern, pattern_sha
-from lib.settings import HEAVY, PYVENV, scaled, secs
+from lib.settings import HEAVY, PYVENV, scaled, secs, until
 
 HERE = pathlib.Path(__file__).resolve().parent / "lib" / "clients"
 N = scaled("GOSSAMER_REQUESTS", 2000, 2000)
@@ -47,13 +52,59 @@ def p99(events):
     return sorted(delay(*e) for e in events)[math.ceil(len(events) * 0.99) - 1]
 
 
-def in_time(ask):
-    """Of three answers the first whose events came in time: what else the machine does can only make
-    them later, and what holds them back does so each time."""
-    for _ in range(3):
+def read_events(read, events):
+    """Into a list of (arrived, stamp), until there is nothing more."""
+    rest = b""
+    while data := read():
+        now = time.monotonic_ns()
+        rest += data
+        while b"\n\n" in rest:
+            event, _, rest = rest.partition(b"\n\n")
+            events.append((now, int(event.rpartition(b"data: ")[2])))
+
+
+class Straight:
+    """The same events at the same time without the proxy: what the machine alone makes of them."""
+
+    def __init__(self, origin):
+        self.conn, self.events = Conn(origin.addr, 60), []
+        self.thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self):
+        self.conn.send(request(target=f"/sse?n=1000000&gap_ms={GAP_MS}"))
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        with contextlib.suppress(OSError):
+            self.conn.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(secs(10))
+        self.conn.close()
+
+    def _read(self):
+        with contextlib.suppress(OSError):
+            read_events(lambda: self.conn.sock.recv(65536), self.events)
+
+    def p99(self, events):
+        """Of those that were sent while these were."""
+        first, last = events[0][1], events[-1][1]
+        until("the straight ones are here", lambda: self.events and self.events[-1][1] >= last)
+        return p99([e for e in list(self.events) if first <= e[1] <= last])
+
+
+def in_time(net, ask, again):
+    """What ask() says, with its events from the first of ten answers in which they came in time, and by how
+    much later they were than straight ones: one thread that waits for a processor, which the watcher of another
+    one does not see, makes too many late, and what holds events back does so in each answer. again(): for
+    events alone."""
+    with Straight(net[1]) as straight:
         got = ask()
-        if p99(got["events"]) <= secs(LATE_MS):
-            break
+        for tries in range(10):
+            if tries:
+                got["events"] = again()["events"]
+            got["behind"] = p99(got["events"]) - straight.p99(got["events"])
+            if got["behind"] <= secs(LATE_MS):
+                break
     return got
 
 
@@ -72,7 +123,8 @@ def run(cmd, **kw):
 def check(capsys, name, got):
     with capsys.disabled():
         print(f"\n{name}: {got['good']} of {N} requests; {BODY} bytes each way; "
-              f"{len(got['events'])} events, p99 {p99(got['events']):.2f} ms")
+              f"{len(got['events'])} events, p99 {p99(got['events']):.2f} ms, "
+              f"{got['behind']:+.2f} to straight ones")
     assert got["good"] == N
     for way in ("down", "chunked_down"):
         assert got["sums"][way] == [BODY, pattern_sha(BODY)], way
@@ -80,15 +132,21 @@ def check(capsys, name, got):
         assert (got[way]["length"], got[way]["sha256"],
                 got[way]["framing"]) == (BODY, got["up_sha"], framing), way
     assert len(got["events"]) == EVENTS
-    assert p99(got["events"]) <= secs(LATE_MS)
+    assert got["behind"] <= secs(LATE_MS)
 
 
-def argument(net, n=N):
-    node, _ = net
-    return json.dumps({
-        "proxy": "http://%s:%d" % node.outbound, "base": "http://echo.default", "n": n,
-        "body": BODY, "events": EVENTS, "gap_ms": GAP_MS
-    })
+def asked(net, capsys, name, *cmd):
+    """All of it by one client program."""
+
+    def go(n, body):
+        node, _ = net
+        argument = {
+            "proxy": "http://%s:%d" % node.outbound, "base": "http://echo.default", "n": n,
+            "body": body, "events": EVENTS, "gap_ms": GAP_MS
+        }
+        return json.loads(run([*cmd, json.dumps(argument)]))
+
+    check(capsys, name, in_time(net, lambda: go(N, BODY), lambda: go(0, 1)))
 
 
 @pytest.mark.parametrize("lib", ["requests", "httpx", "aiohttp"])
@@ -96,16 +154,14 @@ def test_python(net, capsys, lib):
     python = PYVENV or sys.executable
     if subprocess.run([python, "-c", f"import {lib}"], capture_output=True).returncode:
         missing(f"{lib} is not installed for {python} (GOSSAMER_PYVENV)")
-    cmd = [python, "-B", str(HERE / "python_client.py"), lib, argument(net)]
-    check(capsys, lib, in_time(lambda: json.loads(run(cmd))))
+    asked(net, capsys, lib, python, "-B", str(HERE / "python_client.py"), lib)
 
 
 def test_node(net, capsys):
     node = shutil.which("node")
     if not node:
         missing("node is not installed")
-    cmd = [node, str(HERE / "node_client.js"), argument(net)]
-    check(capsys, "node", in_time(lambda: json.loads(run(cmd))))
+    asked(net, capsys, "node", node, str(HERE / "node_client.js"))
 
 
 @pytest.fixture
@@ -179,15 +235,10 @@ def test_curl_sees_a_cut(net, curl):
 
 
 def curl_events(cmd, env):
-    events, rest = [], b""
+    events = []
     p = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=env, bufsize=0)
     try:
-        while data := p.stdout.read(65536):
-            now = time.monotonic_ns()
-            rest += data
-            while b"\n\n" in rest:
-                event, _, rest = rest.partition(b"\n\n")
-                events.append((now, int(event.rpartition(b"data: ")[2])))
+        read_events(lambda: p.stdout.read(65536), events)
         assert p.wait(secs(10)) == 0
     finally:
         p.kill()
@@ -197,10 +248,12 @@ def curl_events(cmd, env):
 
 def test_curl_events(net, curl, capsys):
     cmd, env = curl("-N", f"http://echo/sse?n={EVENTS}&gap_ms={GAP_MS}")
-    events = in_time(lambda: curl_events(cmd, env))["events"]
+    ask = functools.partial(curl_events, cmd, env)
+    got = in_time(net, ask, ask)
     with capsys.disabled():
-        print(f"\ncurl: {len(events)} events, p99 {p99(events):.2f} ms")
-    assert len(events) == EVENTS and p99(events) <= secs(LATE_MS)
+        print(f"\ncurl: {len(got['events'])} events, p99 {p99(got['events']):.2f} ms, "
+              f"{got['behind']:+.2f} to straight ones")
+    assert len(got["events"]) == EVENTS and got["behind"] <= secs(LATE_MS)
 
 
 def test_curl_other_ways_in(net, curl):
