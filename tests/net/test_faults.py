@@ -381,32 +381,29 @@ def p99(answers):
 
 
 def test_good_requests_beside_an_attack(bench, backend, tell):
-    """All ports of a node are talked to by who means no good: its good clients do not notice. A third node
-    of nobody's mesh is asked meanwhile: what the machine is busy with otherwise is told by its answers."""
+    """All ports of a node are talked to by who means no good: its good clients do not notice."""
     m = Services(bench)
     n1 = m.host(tools={"v1": backend("v1", delay=0.02)})
     n2 = m.host(tools={"v2": backend("v2", delay=0.02)})
     m.wait_whole()
     m.wait_endpoints("tools", ["healthy"] * 2)
-    aside = bench.node([service("tools", [backend("v3", delay=0.02)])], name="aside")
     count, attacked = scaled("GOSSAMER_ATTACKED", 400, 10000), time.monotonic()
     for _ in range(3):  # what else the machine does can only make it worse
         figures = []
         attack = Attack(seed=SEED, http=n1.outbound, mesh=n1.inbound, gossip=n1.gossip, admin=n1.admin)
         for beside in (contextlib.nullcontext(), attack):
-            with Offered([n1, n2, aside], 300, mixture(3)) as load, beside:
+            with Offered([n1, n2], 300, mixture(2)) as load, beside:
                 load.wait(count, count / 300 + 30)
             said, bad = load.books()
-            here, there = (p99([a for a in load.answers if (a.node == 2) is x]) for x in (False, True))
-            figures.append((here, there, f"{said} at {load.offered_enough():.0f} a second"))
+            figures.append((p99(load.answers), f"{said} at {load.offered_enough():.0f} a second"))
             assert not bad, bad
-        (calm, _, quiet), (under, other, said) = figures
-        tell(f"p99 {calm * 1000:.1f} ms alone ({quiet}), {under * 1000:.1f} ms, and {other * 1000:.1f} ms of a "
-             f"node that is not attacked, beside {attack.sent} ({said})")
-        if under <= 2 * max(calm, other):
+        (calm, quiet), (under, said) = figures
+        tell(f"p99 {calm * 1000:.1f} ms alone ({quiet}), {under * 1000:.1f} ms beside {attack.sent} "
+             f"({said})")
+        if under <= 2 * calm:
             break
     assert min(attack.sent.values()) >= 10, attack.sent
-    assert under <= 2 * max(calm, other)
+    assert under <= 2 * calm
     for n in (n1, n2):
         assert not n.lines("member.down")
         assert not n.lines("member.suspect") or late(attacked) > 1, "not for the attack"
