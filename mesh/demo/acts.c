@@ -6,21 +6,24 @@
 
 #include "mesh/cli/ask.h"
 #include "mesh/demo/await.h"
+#include "mesh/demo/serve.h"
 #include "mesh/demo/tell.h"
 
-#define COUNTED 200          /* requests, for a share */
-#define POINTS 3.0           /* a share may be off by so much */
-#define APPLY_MS 1000.0      /* a change may take so long on all nodes */
-#define MEET_MS 5000.0       /* nodes that start may take so long to know each other */
-#define DEAD_MS 3000.0       /* and so long to know that one was killed: 0.1 to 2 s */
-#define CUT_MS 30000.0       /* or, before the cut, that it cannot be reached: 6 to 13 s */
-#define RETURN_MS 5000.0     /* and that it is back, with its services */
-#define HEAL_MS 15000.0      /* and all of it after a partition */
-#define EJECT_MS 10000.0     /* from the first failure until somebody ejects: 0.1 to 6 s */
-#define EJECT_FAILURES 5     /* in a row: so many eject */
-#define EJECT_ON_THEIR_WAY 1 /* of each caller, that were asked before */
-#define EDITED_MS 500        /* how long two sides go their own ways */
-#define LIMIT 2              /* waited for so many times what is promised */
+#define COUNTED 200      /* requests, for a share */
+#define POINTS 3.0       /* a share may be off by so much */
+#define APPLY_MS 1000.0  /* a change may take so long on all nodes */
+#define MEET_MS 5000.0   /* nodes that start may take so long to know each other */
+#define DEAD_MS 3000.0   /* and so long to know that one was killed: 0.1 to 2 s */
+#define CUT_MS 30000.0   /* or, before the cut, that it cannot be reached: 6 to 13 s */
+#define RETURN_MS 5000.0 /* and that it is back, with its services */
+#define HEAL_MS 15000.0  /* and all of it after a partition */
+#define EJECT_MS 60000.0 /* until somebody has met it so often; 0.1 to 2 s, but see eject() */
+#define EJECT_FAILURES 5 /* in a row: so many eject */
+#define EJECT_ON_THEIR_WAY                                                                         \
+    1                 /* of each caller, that were asked before; more if more were under way */
+#define SAID_MS 5000  /* for an instance to take a signal; it takes no time, where it runs */
+#define EDITED_MS 500 /* how long two sides go their own ways */
+#define LIMIT 2       /* waited for so many times what is promised */
 
 /* None may have failed. */
 static void
@@ -153,6 +156,7 @@ act_split(struct tour *t, struct result *r, struct gs_why *why)
 struct sick {
     char address[GS_ADDR_TEXT];
     unsigned callers; /* nodes that call the service */
+    load_mark_t mark; /* of all requests that can fail */
 };
 
 /* Those that host an application that calls it. */
@@ -182,40 +186,92 @@ ejected_by(struct tour *t, const struct sick *s)
     return n;
 }
 
+/* Who was under way when the last failure in a row came may have failed as well: one is, at each
+ * caller, and more where requests came in a bunch, as after a moment in which the machine stood
+ * still. */
+static double
+failures_at_most(const struct sick *s, const struct load_count *c)
+{
+    uint64_t more = c->at_once > EJECT_ON_THEIR_WAY + 1 ? c->at_once - 1 : EJECT_ON_THEIR_WAY;
+
+    GS_ASSERT(s->callers > 0);
+    return s->callers * (EJECT_FAILURES + (double)more);
+}
+
+/* Or has it cost so much that this is no longer what matters? */
 static bool
 is_ejected(struct tour *t, const void *arg)
 {
-    return ejected_by(t, arg) > 0;
+    const struct sick *s = arg;
+    struct load_count c;
+
+    load_read(t->load, s->mark, &c);
+    return ejected_by(t, s) > 0 || (double)c.failed > failures_at_most(s, &c);
+}
+
+struct said {
+    const struct child *child;
+    const char *words;
+};
+
+static bool
+has_said(struct tour *t, const void *arg)
+{
+    const struct said *s = arg;
+
+    (void)t;
+    return stage_last_said(s->child, s->words);
+}
+
+/* Where it stands still or is gone, the figures tell. */
+static gs_err
+make(struct tour *t, struct child *c, int signum, const char *words, struct gs_why *why)
+{
+    struct said s = { c, words };
+    double ms;
+
+    child_signal(c, signum);
+    return tour_until(t, has_said, &s, SAID_MS, &ms, why);
 }
 
 /* Who has met it so often in a row that it ejects it is chance, since balancers shun an endpoint
- * that fails: so one ejection is waited for, and what is bounded is how many requests it costs. */
+ * that fails, and for up to a minute one that was slow once: so one ejection is waited for, and
+ * what is bounded is how many requests it costs. Of one mark are all that can fail, from before it
+ * is ill until it is well again. */
 static gs_err
-eject(struct tour *t, const struct sick *s, struct result *r, struct gs_why *why)
+eject(struct tour *t, struct child *child, struct sick *s, struct result *r, struct gs_why *why)
 {
-    struct load_count during, after;
-    load_mark_t mark = load_mark(t->load);
-    double ms;
-    gs_err e;
+    struct load_count during = { .ended = 0 }, all;
+    unsigned by = 0;
+    double ms = EJECT_MS;
+    gs_err e = await_begin_count(t, &s->mark, why);
 
-    e = tour_until(t, is_ejected, s, EJECT_MS, &ms, why);
     if (e == GS_E_OK)
-        e = await_finish_count(t, mark, &during, why);
+        e = make(t, child, SIGUSR1, SERVE_FAILS, why);
     if (e == GS_E_OK)
-        e = await_requests(t, COUNTED, &after, why);
+        e = tour_until(t, is_ejected, s, EJECT_MS, &ms, why);
+    if (e == GS_E_OK) {
+        load_read(t->load, s->mark, &during);
+        e = await_counted(t, s->mark, during.ended + COUNTED, why);
+        by = ejected_by(t, s);
+    }
+    if (e == GS_E_OK)
+        e = make(t, child, SIGUSR2, SERVE_WELL, why);
+    if (e == GS_E_OK)
+        e = await_finish_count(t, s->mark, &all, why);
     if (e != GS_E_OK)
         return e;
     figure_below(r, "eject_ms", ms, EJECT_MS);
-    figure_at_least(r, "ejected_by", ejected_by(t, s), 1);
-    figure_note(r, "requests", (double)(during.ended + after.ended));
-    figure_at_most(r, "failed", (double)(during.failed + after.failed),
-                   s->callers * (EJECT_FAILURES + EJECT_ON_THEIR_WAY));
-    figure_note(r, "failed_after", (double)after.failed);
+    figure_at_least(r, "ejected_by", by, 1);
+    figure_note(r, "requests", (double)all.ended);
+    figure_note(r, "at_once", (double)all.at_once);
+    figure_at_most(r, "failed", (double)all.failed, failures_at_most(s, &all));
+    figure_note(r, "failed_after", (double)(all.failed - during.failed));
     result_saw(r,
                "%s answered 500: ejected after %.0f ms, in the end by %u of the %u nodes that call "
-               "it; of %.0f requests %.0f failed",
-               s->address, ms, ejected_by(t, s), s->callers, figure_get(r, "requests"),
-               figure_get(r, "failed"));
+               "it; of %llu requests %llu failed",
+               s->address, ms, by, s->callers, (unsigned long long)all.ended,
+               (unsigned long long)all.failed);
     return GS_E_OK;
 }
 
@@ -232,9 +288,7 @@ act_eject(struct tour *t, struct result *r, struct gs_why *why)
         s.callers += calls_the_service(t, i);
     GS_ASSERT(s.callers > 0);
     load_pace(t->load, TOUR_PACE_COUNTED);
-    child_signal(&v->child, SIGUSR1);
-    e = eject(t, &s, r, why);
-    child_signal(&v->child, SIGUSR2);
+    e = eject(t, &v->child, &s, r, why);
     load_pace(t->load, TOUR_PACE);
     return e;
 }

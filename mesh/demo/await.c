@@ -159,21 +159,27 @@ await_finish_count(struct tour *t, load_mark_t mark, struct load_count *out, str
     return e;
 }
 
+gs_err
+await_counted(struct tour *t, load_mark_t mark, uint64_t requests, struct gs_why *why)
+{
+    struct counted c = { mark, requests };
+    double ms;
+
+    return tour_until(t, is_counted, &c, COUNT_LIMIT_MS, &ms, why);
+}
+
 /* So many requests at the pace of counting. */
 gs_err
 await_requests(struct tour *t, uint64_t requests, struct load_count *out, struct gs_why *why)
 {
-    struct counted c = { 0, requests };
-    double ms;
+    load_mark_t mark;
     gs_err e;
 
     load_pace(t->load, TOUR_PACE_COUNTED);
-    c.mark = load_mark(t->load);
-    e = tour_until(t, is_counted, &c, COUNT_LIMIT_MS, &ms, why);
+    mark = load_mark(t->load);
+    e = await_counted(t, mark, requests, why);
     load_pace(t->load, TOUR_PACE);
-    if (e != GS_E_OK)
-        return e;
-    return await_finish_count(t, c.mark, out, why);
+    return e == GS_E_OK ? await_finish_count(t, mark, out, why) : e;
 }
 
 gs_err

@@ -39,6 +39,9 @@ gs_err await_end_count(struct tour *t, load_mark_t mark, struct load_count *out,
 /* What ended of a mark, once all of it has. The next mark has begun then. */
 gs_err await_finish_count(struct tour *t, load_mark_t mark, struct load_count *out,
                           struct gs_why *why) GS_MUST_CHECK;
+/* Until so many of a mark have ended. */
+gs_err await_counted(struct tour *t, load_mark_t mark, uint64_t requests, struct gs_why *why)
+    GS_MUST_CHECK;
 /* So many requests at the pace of counting. */
 gs_err await_requests(struct tour *t, uint64_t requests, struct load_count *out, struct gs_why *why)
     GS_MUST_CHECK;

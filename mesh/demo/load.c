@@ -18,7 +18,7 @@
 #define ANSWER_MS 5000 /* for one answer; the services take milliseconds */
 #define PATH_BYTES_MAX 128
 #define UNANSWERED_MAX 512 /* 5 s of what is not answered at 100 a second */
-#define BEHIND_MS 200      /* a machine that was busy is not asked for more afterwards */
+#define BEHIND_MS 50       /* a machine that was busy is not asked for more afterwards */
 #define DEPTH_MAX 8        /* services behind services, in an answer */
 
 struct count {
@@ -158,14 +158,19 @@ begin(struct load *l)
 {
     struct request *r = gs_zalloc(sizeof(*r));
     char path[PATH_BYTES_MAX];
+    struct load_count *c;
+    uint64_t under_way;
     bool full;
 
     r->load = l;
     (void)pthread_mutex_lock(&l->lock);
     r->mark = l->mark;
-    l->marks[l->mark % LOAD_MARKS].sum.begun++;
+    c = &l->marks[l->mark % LOAD_MARKS].sum;
+    c->begun++;
     l->total.sum.begun++;
-    full = l->total.sum.begun - l->total.sum.ended > UNANSWERED_MAX;
+    under_way = l->total.sum.begun - l->total.sum.ended;
+    c->at_once = under_way > c->at_once ? under_way : c->at_once;
+    full = under_way > UNANSWERED_MAX;
     (void)pthread_mutex_unlock(&l->lock);
     l->begun++;
     (void)snprintf(path, sizeof(path), "%s%llu", l->o.path, (unsigned long long)++l->number);

@@ -23,6 +23,7 @@ struct load_options {
 struct load_count {
     uint64_t begun, ended;
     uint64_t v1, v2, failed; /* failed: no 200 that names a version */
+    uint64_t at_once;        /* under way when one of them began, at the most; itself, too */
     char failure[256];       /* the first, in words; "" when there was none */
     struct gs_hist_sum latency;
 };

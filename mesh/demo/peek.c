@@ -1,5 +1,6 @@
 /* peek.c - one short question for each, since a node that does not answer must not hold up the
- * rest. */
+ * rest. It is asked once more, for figures are taken from what it says, and a machine may stand still
+ * for a moment. */
 #include "mesh/demo/peek.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "mesh/model/codes.h"
 
 #define ASK_TIMEOUT_MS 500
+#define ASK_TRIES 2
 #define POST_TIMEOUT_MS 8000
 #define POLICY_PATH "/api/v1/objects/VirtualService/default/" SCRIPT_SERVICE
 
@@ -34,19 +36,27 @@ struct peek { /* one answer, while it is looked at */
 };
 
 static bool
+get(const char *socket, const char *path, struct cli_answer *answer)
+{
+    gs_err e = GS_E_TIMEOUT;
+    struct gs_why why;
+
+    for (int tries = 0; e == GS_E_TIMEOUT && tries < ASK_TRIES; tries++)
+        e = cli_http(socket, "GET", path, GS_SLICE_NONE, ASK_TIMEOUT_MS, answer, &why);
+    return e == GS_E_OK;
+}
+
+static bool
 peek_open(struct peek *p, struct stage *s, unsigned node, const char *path)
 {
     struct gs_problems problems;
     struct cli_answer answer;
     struct tree *root;
-    struct gs_why why;
     bool good;
 
     GS_ASSERT(path[0] == '/');
     *p = (struct peek){ .status = 0 };
-    if (stage_node(s, node)->down ||
-        cli_http(stage_node(s, node)->socket, "GET", path, GS_SLICE_NONE, ASK_TIMEOUT_MS, &answer,
-                 &why) != GS_E_OK)
+    if (stage_node(s, node)->down || !get(stage_node(s, node)->socket, path, &answer))
         return false;
     gs_arena_init(&p->arena, NULL, 0, 8192);
     gs_problems_init(&problems);

@@ -350,12 +350,13 @@ on_signal(void *arg, int signum)
 {
     struct serve *s = arg;
 
-    if (signum == SIGUSR1)
-        s->status = 500;
-    else if (signum == SIGUSR2)
-        s->status = s->well;
-    else
+    if (signum != SIGUSR1 && signum != SIGUSR2) {
         stop(s);
+        return;
+    }
+    s->status = signum == SIGUSR1 ? 500 : s->well;
+    (void)printf("%s %s %s\n", s->name, s->version, signum == SIGUSR1 ? SERVE_FAILS : SERVE_WELL);
+    (void)fflush(stdout);
 }
 
 static void

@@ -2,7 +2,10 @@
  * demo and the examples start it. */
 #pragma once
 
-#define SERVE_LISTENS "listens on" /* said on standard output once it does */
+/* Said on standard output, each once it is so. */
+#define SERVE_LISTENS "listens on"
+#define SERVE_FAILS "answers with an error from now on"
+#define SERVE_WELL "is well again"
 
 /* Runs until SIGTERM or SIGINT. argv[0] is the sub-verb; returns an exit code. */
 int serve_cmd(int argc, char **argv);

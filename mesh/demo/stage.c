@@ -341,6 +341,23 @@ stage_listens(const struct stage *s)
     return true;
 }
 
+bool
+stage_last_said(const struct child *c, const char *words)
+{
+    char log[LOG_SHOWN_BYTES];
+    size_t len;
+    const char *line;
+
+    GS_ASSERT(words[0]);
+    read_tail(c->log, log, sizeof(log));
+    len = strlen(log);
+    if (len == 0 || log[len - 1] != '\n')
+        return false;
+    log[len - 1] = '\0';
+    line = strrchr(log, '\n');
+    return strstr(line ? line : log, words) != NULL;
+}
+
 void
 stage_kill(struct stage *s, unsigned node)
 {

@@ -53,8 +53,9 @@ gs_err stage_again(struct stage *s, struct gs_why *why) GS_MUST_CHECK;
 /* GS_E_OK while all live that should; GS_E_IN_USE: one could not have its port; else which one
  * ended, with the end of its log in `said`. It is told of once; a node is down then. */
 gs_err stage_check(struct stage *s, struct gs_why *why) GS_MUST_CHECK;
-void stage_said(struct stage *s, const struct child *c); /* the end of its log to `said` */
-bool stage_listens(const struct stage *s);               /* all services say so */
+void stage_said(struct stage *s, const struct child *c);        /* the end of its log to `said` */
+bool stage_listens(const struct stage *s);                      /* all services say so */
+bool stage_last_said(const struct child *c, const char *words); /* with its last line */
 
 struct stage_node *stage_node(struct stage *s, unsigned number);
 void stage_kill(struct stage *s, unsigned node); /* kill -9 */

@@ -260,13 +260,23 @@ run_step(struct tour *t, const struct script_step *step, struct gs_why *why)
 
 /* What stays to be seen of the nodes, and is written as JSON, is how the tour ended; not the second
  * before, nor a suspicion that is about to pass. */
+static bool
+is_seen_whole(struct tour *t, const void *arg)
+{
+    if (!await_met(t, arg))
+        return false;
+    view_refresh(&t->view, &t->stage);
+    return view_is_whole(&t->view);
+}
+
 static gs_err
 look_back(struct tour *t, struct gs_why *why)
 {
     double ms;
-    gs_err e = tour_until(t, await_met, NULL, PASSING_MS, &ms, why);
+    gs_err e = tour_until(t, is_seen_whole, NULL, PASSING_MS, &ms, why);
 
-    view_refresh(&t->view, &t->stage);
+    if (!view_is_whole(&t->view))
+        view_refresh(&t->view, &t->stage);
     tell_block(t);
     return e;
 }

@@ -120,6 +120,28 @@ view_refresh(struct view *v, struct stage *s)
     }
 }
 
+bool
+view_is_whole(const struct view *v)
+{
+    const char *version = NULL;
+    unsigned running = 0;
+
+    for (unsigned i = 0; i < v->count; i++)
+        running += v->nodes[i].running;
+    for (unsigned i = 0; i < v->count; i++) {
+        const struct view_node *n = &v->nodes[i];
+
+        if (!n->running)
+            continue;
+        if (!n->answers || n->peers + 1 != running || n->suspect + n->dead > 0)
+            return false;
+        if (version && strcmp(version, n->policy.version) != 0)
+            return false;
+        version = n->policy.version;
+    }
+    return true;
+}
+
 /* ---- the table ---- */
 
 const char *

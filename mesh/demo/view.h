@@ -30,6 +30,8 @@ struct view {
 };
 
 void view_refresh(struct view *v, struct stage *s);
+/* Do all that run answer, list each other as alive and have one version of the route? */
+bool view_is_whole(const struct view *v);
 /* "alive", "suspect", "dead for 2 of 4", "killed". */
 const char *view_state(const struct view *v, unsigned node, char out[32]);
 /* A table of at most so many columns of text: what matters least is left out first. */

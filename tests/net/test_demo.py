@@ -31,7 +31,7 @@ CHAPTERS = dict(zip(STEPS, [1, 2, 2, 2, 2, 3, 4, 5, 6]))
 SHARES = {"canary-0": 0, "canary-10": 10, "canary-50": 50, "canary-100": 100}
 PORTS = (4140, 4143, 4190, 4191)
 PROCESSES = 5 + 13  # nodes and instances
-TOUR = 90  # seconds, at most
+TOUR = 150  # seconds, at most: an instance that was slow once is shunned for up to a minute
 
 
 def env(tmp, **more):
@@ -482,7 +482,10 @@ def test_every_promise_holds(tours):
         assert got["requests"] >= 200 and got["confirmed"] == 5
     for name in ("kill", "return", "partition"):
         assert steps[name]["promised"]["failed"] == {"is": 0} and steps[name]["measured"]["requests"] > 20
-    assert 0 < steps["eject"]["measured"]["failed"] <= 12
+    # Five in a row at each of two callers, and what was under way beside the last of them: on a machine that
+    # does not stand still at most one more.
+    ejected = steps["eject"]["measured"]
+    assert 0 < ejected["failed"] <= 2 * (5 + max(1, ejected["at_once"] - 1)), ejected
     assert [n["node"] for n in doc["nodes"]] == ["n1", "n2", "n3", "n4", "n5"]
     for n in doc["nodes"]:
         assert n["state"] == "alive" and n["peers"] == 4 and n["rss_bytes"] > 1 << 20
