@@ -193,6 +193,18 @@ await_while(struct tour *t, unsigned ms, struct gs_why *why)
     return e;
 }
 
+/* As much traffic as there is in that time, even where the machine stood still for a part of it. */
+static gs_err
+await_traffic(struct tour *t, load_mark_t mark, struct gs_why *why)
+{
+    struct load_count had;
+    gs_err e;
+
+    load_read(t->load, mark, &had);
+    e = await_while(t, AROUND_MS, why);
+    return e == GS_E_OK ? await_counted(t, mark, had.ended + TOUR_PACE * AROUND_MS / 1000, why) : e;
+}
+
 /* A mark that has some traffic already, so that nothing that happens now hits an older one. */
 gs_err
 await_begin_count(struct tour *t, load_mark_t *mark, struct gs_why *why)
@@ -202,13 +214,13 @@ await_begin_count(struct tour *t, load_mark_t *mark, struct gs_why *why)
 
     *mark = load_mark(t->load);
     e = tour_until(t, is_settled, mark, COUNT_LIMIT_MS, &ms, why);
-    return e == GS_E_OK ? await_while(t, AROUND_MS, why) : e;
+    return e == GS_E_OK ? await_traffic(t, *mark, why) : e;
 }
 
 gs_err
 await_end_count(struct tour *t, load_mark_t mark, struct load_count *out, struct gs_why *why)
 {
-    gs_err e = await_while(t, AROUND_MS, why);
+    gs_err e = await_traffic(t, mark, why);
 
     return e == GS_E_OK ? await_finish_count(t, mark, out, why) : e;
 }
