@@ -1,6 +1,6 @@
 /* peek.c - one short question for each, since a node that does not answer must not hold up the
- * rest. It is asked once more, for figures are taken from what it says, and a machine may stand still
- * for a moment. */
+ * rest. It is asked once more, for figures are taken from what it says, and a machine may stand
+ * still for a moment. */
 #include "mesh/demo/peek.h"
 
 #include <stdio.h>

@@ -15,7 +15,9 @@ from lib.services import Services
 from lib.settings import until
 
 ALLOW = ["--allow-faults"]
-DEAD_S = 20  # until one of two nodes has declared the other dead, at the most
+# Until one of two nodes has declared the other dead, at the most: 12 s of a suspicion that nobody can confirm, after
+# some of probing; and as long again, since a node that stood still for a moment is careful afterwards.
+DEAD_S = 40
 BY_TCP_S = 10  # a turn to probe the other half, and its answer that does not come: 2 s, and five times that
 PROBES = 6  # rounds of probing that a node goes through while its datagrams are dropped
 
