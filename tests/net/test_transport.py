@@ -16,7 +16,7 @@ from lib import client, wire
 from lib.client import Cut
 from lib.crossed import Mixture, Run
 from lib.h2 import Peer
-from lib.services import slowest
+from lib.services import slowest, stalled
 from lib.transport import BIN, Mesh
 from lib.settings import HOST, SEED, Idle, scaled, secs, until
 
@@ -242,18 +242,12 @@ def test_stalled_cycle(mesh, bench):
     mesh.service("ea", {"a": [(oa, None)]})
     mesh.service("eb", {"b": [(ob, None)]})
     mesh.publish()
-    stalled = []
-    for addr, host in ((a.outbound, "eb"), (b.outbound, "ea")) * 200:
-        s = socket.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        s.connect(addr)
-        s.sendall(f"GET /bytes/3000000 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        stalled.append(s)
+    open = [stalled(addr, host) for addr, host in ((a.outbound, "eb"), (b.outbound, "ea")) * 200]
     until("all are under way", lambda: len(oa.seen) + len(ob.seen) >= 400, 30)
     until("nothing of them moves any more",
           Idle([n.proc.pid for n in (a, b)], [o.thread.native_id for o in (oa, ob)]), 60)
     worst = slowest(((a.outbound, "eb"), (b.outbound, "ea")), secs(0.1))
-    for s in stalled:
+    for s in open:
         s.close()
     assert worst <= secs(0.1), worst
 

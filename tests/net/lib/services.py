@@ -156,10 +156,12 @@ def can_cut():
         return False
 
 
-def stalled(addr, host, path="/bytes/3000000"):
-    """A request whose answer nobody reads."""
+def stalled(addr, host, path="/bytes/1000000"):
+    """A request whose answer nobody reads. Its segments are small, else the kernel would keep 3 MB of each for the
+    node: of 400 that is more than it has for TCP on 24 GB, and what it drops then is sent again after seconds."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
     s.connect(addr)
     s.sendall(get(path, host))
     return s
