@@ -32,7 +32,7 @@ CHAPTERS = dict(zip(STEPS, [1, 2, 2, 2, 2, 3, 4, 5, 6]))
 SHARES = {"canary-0": 0, "canary-10": 10, "canary-50": 50, "canary-100": 100}
 PORTS = (4140, 4143, 4190, 4191)
 PROCESSES = 5 + 13  # nodes and instances
-TOUR = 150  # seconds, at most: an instance that was slow once is shunned for up to a minute
+TOUR = 90  # seconds, at most
 
 
 def env(tmp, **more):
