@@ -54,7 +54,7 @@ class Offered:
         self.nodes, self.rate, self.request, self.limit = list(nodes), rate, request, secs(limit)
         self.answers, self.stopping, self.broken = [], False, None
         self.planned = self.sent = self.again = 0
-        self.seconds = 0.0
+        self.seconds = self._caught_up = 0.0
         self._poll, self._wires, self._due = select.epoll(), {}, []
         self._idle = [[] for _ in self.nodes]
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -65,8 +65,8 @@ class Offered:
         return self
 
     def __exit__(self, *exc):
-        self.stopping = True
         stopped = time.monotonic()
+        self.seconds, self.stopping = stopped - self.began, True
         self._thread.join(self.limit + secs(20))
         self._thread.join(late(stopped))
         assert not self._thread.is_alive()
@@ -91,14 +91,15 @@ class Offered:
         due = time.monotonic()
         while True:
             now = time.monotonic()
-            if self.stopping and not self.seconds:
-                self.seconds = now - self.began
-            if self.stopping and not any(w.asked for w in self._wires.values()):
+            end = self.began + self.seconds if self.stopping else now
+            if self.stopping and not self._caught_up:
+                self._caught_up = now + secs(0.5)
+            if self.stopping and not self._catches_up(due) and not any(w.asked for w in self._wires.values()):
                 return
-            if due < now - LATE:
-                self.planned += int((now - due) * self.rate)
-                due = now
-            while due <= now and not self.stopping:
+            if due < end - LATE:
+                self.planned += int((end - due) * self.rate)
+                due = end
+            while due <= end and (not self.stopping or self._catches_up(due)):
                 self._send(Asked(self.planned, *self.request(self.planned)))
                 self.planned += 1
                 due += 1 / self.rate
@@ -107,6 +108,11 @@ class Offered:
                 if fd in self._wires:
                     self._read(self._wires[fd])
             self._expire(now)  # what has come by now has been read
+
+    def _catches_up(self, due):
+        """What was due when it was stopped is still made, if that is a matter of a moment: the thread was held
+        up just then, but is not too slow."""
+        return due <= self.began + self.seconds and time.monotonic() < self._caught_up
 
     def _open(self, node):
         n = self.nodes[node]
