@@ -3,6 +3,7 @@
     gossamer drain n1 ─▶ n4 ═gossip═▶ n1 ... n5     clients ─▶ each node's :outbound
     n1, n2, n3 have one instance each of tools: v1, v2, v3; n4 and n5 have none
 """
+import asyncio
 import collections
 import json
 import re
@@ -11,7 +12,7 @@ import threading
 import time
 
 import pytest
-from lib import client
+from lib import client, wire
 from lib.lateness import late
 from lib.node import cli
 from lib.policy import Background, Counting, Label, destination_rule, get, shares, virtual_service
@@ -38,7 +39,7 @@ def five(bench, labels):
 
 def gossamer(n, *args, want=0):
     code, out, err = cli(*args, "--socket", n.socket_path, timeout=60)
-    assert code == want, (args, code, out, err)
+    assert code == want, f"{args} exited with {code}:\n{out}{err}"
     return out, err
 
 
@@ -103,8 +104,11 @@ def test_a_drained_node_gets_nothing_new_and_loses_nothing(five, tell):
         out, err = gossamer(five["n5"], "undrain", "n1")
         assert out.splitlines()[-1].startswith("5/5 in "), (out, err)
         whole, sent = time.monotonic(), requests()
-        until("n1 has its share again", lambda: all(
+        until("more requests at each", lambda: all(
             now - was > 500 for now, was in zip(requests(), sent)), 20)
+        # Who was slow once, before it was drained, is avoided by the balancer for up to a minute.
+        until("n1 has its share again", lambda n=five["n1"].stat("tools", "inbound")["requests"]: five[
+            "n1"].stat("tools", "inbound")["requests"] > n + 150, 90)
     finally:
         for r in runs:
             r.__exit__()
@@ -123,7 +127,19 @@ def test_a_drained_node_gets_nothing_new_and_loses_nothing(five, tell):
 
 def test_what_is_under_way_ends_as_it_would(bench, five):
     """A stream of events and a request that waits, both begun before the drain."""
-    o = bench.origin("slow")
+    o, sent = bench.origin("slow"), []
+
+    async def events_until_the_gate(c, req, seg, q):
+        await c.body()
+        await c.send(wire.head("HTTP/1.1 200 OK", [("Content-Type", "text/event-stream"),
+                                                   ("Transfer-Encoding", "chunked")]))
+        while not o.gates["gate"].is_set():
+            await c.send(wire.chunk(b"data: %d\n\n" % len(sent)))
+            sent.append(time.monotonic())
+            await asyncio.sleep(0.1)
+        await c.send(wire.chunks(b""))
+
+    o.scripts["events"] = events_until_the_gate
     n1, n4 = five["n1"], five["n4"]
     slow = five.host(slow={"v1": o})
     five.host(slow={"v1": five.origins[0]})
@@ -131,17 +147,18 @@ def test_what_is_under_way_ends_as_it_would(bench, five):
     five.wait_endpoints("slow", ["healthy"] * 2)
     gossamer(n4, "weight", f"slow/{HOST}:{five.origins[0].port}", "0")
     with client.Conn(n4.outbound, 30) as events, client.Conn(n4.outbound, 30) as held:
-        events.send(get("/sse?n=20&gap_ms=100", "slow"))
+        events.send(get("/events", "slow"))
         held.send(get("/hold/gate", "slow"))
         until("both are there", lambda: len(o.seen) >= 2 and any(
             "/hold" in m.target for m in o.seen))
         gossamer(n4, "drain", slow.name)
         active = sum(e["active"] for e in Services.rows(slow, "slow") if e["node"] == slow.name)
         assert active == 2, "the drained node shows what is still under way"
+        until("events go on", lambda n=len(sent): len(sent) > n + 3)
         o.open_gate("gate")
         assert held.answer().status == 200
         m = events.answer()
-        assert m.status == 200 and m.body.count(b"data:") == 20, m.body
+        assert m.status == 200 and m.body.count(b"data:") == len(sent), (len(sent), m.body)
     until("nothing is under way", lambda: not sum(
         e["active"] for e in Services.rows(slow, "slow")))
     assert n1.alive()
@@ -205,7 +222,7 @@ def test_a_service_is_closed_only_by_force(five):
         m = n.ask(host="tools")
         assert m.status == 503, n.name
         assert "destination_unavailable" in m.get("proxy-status"), m.get("proxy-status")
-        assert n.stat("tools", "outbound")["flags"].get("UH") == 1
+        until("it is counted", lambda: n.stat("tools", "outbound")["flags"].get("UH") == 1)
     out, err = gossamer(five["n2"], "explain", "GET", "http://tools/x")
     assert out.count("the whole service is drained by Maintenance default/service.tools") == 3
     assert "503 UH" in out
@@ -234,6 +251,7 @@ def test_one_instance_of_several(bench, labels, five):
     gossamer(five["n2"], "drain", f"web/{HOST}:{b.port}")
     assert set(bodies(five["n3"], host="web")) == {"a"}, "n7 has it too"
     five["n7"].stop()
+    five.wait_state("n7", "dead", 20)  # for all: who does not know it yet asks it to confirm
     until("only drained ones are left", lambda: chosen(five["n3"], "web") == {"n6"}, 20)
     assert sum(bodies(five["n3"], host="web").values()) == 30
     gossamer(five["n2"], "undrain", f"web/{HOST}:{a.port}")  # the one that was drained
@@ -265,6 +283,18 @@ def by_weight(answers, weights):
     return out
 
 
+def share_of(name, share, n, conns, weights):
+    """Has it this share? (what is told of it, and an assertion). Once in 10,000 times it is off by more than
+    four deviations by chance: then others are drawn."""
+    for _ in range(2):
+        got, sent = drawn(n, conns, weights)
+        has = got[name] / sum(got.values())
+        if abs(has - share) <= off(share):
+            break
+    assert abs(has - share) <= off(share), (n.name, got, sent)
+    return f"{n.name} ({conns} at a time) {has * 100:.2f} % of {sum(got.values())} of {sent}"
+
+
 def drawn(n, conns, weights):
     """(who answered of those that count, how many were sent): REQUESTS of them at the least."""
     got, sent = collections.Counter(), 0
@@ -284,19 +314,15 @@ def test_weights_are_shares_at_every_node(five, tell):
     assert out.splitlines()[-1].startswith("5/5 in "), out
     told = []
     for n, conns in zip(five.nodes, (1, 4, 8, 16, 32)):
-        got, sent = drawn(n, conns, {"v1": 100, "v2": 10, "v3": 100})
-        share = got["v2"] / sum(got.values())
-        told.append(f"{n.name} ({conns} at a time) {share * 100:.2f} % of {sum(got.values())} of {sent}")
         # What is left the other two share as they do without: by latency and load.
-        assert abs(share - 10 / 210) <= off(10 / 210), (n.name, got, sent)
+        told.append(share_of("v2", 10 / 210, n, conns, {"v1": 100, "v2": 10, "v3": 100}))
     tell(f"weight 10 beside 100 and 100 is 4.76 %: {', '.join(told)}, 0 failed")
     rows = {e["node"]: e for e in five.rows(five["n1"], "tools")}
     assert [rows[k]["weight"] for k in ("n1", "n2", "n3")] == [100, 10, 100]
     gossamer(five["n1"], "weight", "tools/n2", "300")
     assert {e["weight"] for e in five.rows(five["n4"], "tools")} == {100, 10}, "the least holds"
     gossamer(five["n1"], "weight", f"tools/{HOST}:{five.origins[1].port}", "100")
-    got, sent = drawn(five["n4"], 8, {"v1": 100, "v2": 300, "v3": 100})
-    assert abs(got["v2"] / sum(got.values()) - 0.6) <= off(0.6), (got, sent)
+    share_of("v2", 0.6, five["n4"], 8, {"v1": 100, "v2": 300, "v3": 100})
     gossamer(five["n1"], "weight", "tools/n2", "100")
     assert {e["weight"] for e in five.rows(five["n4"], "tools")} == {100}
 
@@ -307,12 +333,15 @@ def test_weights_hold_within_a_subset(five, tell):
     five.wait_endpoints("tools", ["healthy"] * 4)
     five.policy(five["n1"], destination_rule(v1="v1", v3="v3"), virtual_service(v1=50, v3=50))
     gossamer(five["n4"], "weight", f"tools/{two.name}", "25")
-    got, sent = drawn(five["n5"], 8, {"v1": 100, "v2": 25})
-    tell(f"v1 {got['v1']}, its second instance {got['v2']}, v3 {got['v3']} of {sent}")
-    of_v1 = got["v1"] + got["v2"]
-    # Routes are spread, not drawn; but where not all requests count, neither do equally many of each.
-    assert abs(got["v3"] / sum(got.values()) - 0.5) <= (0.01 if sent == REQUESTS else off(0.5)), got
-    assert abs(got["v2"] / of_v1 - 0.2) <= off(0.2, of_v1), got
+    for again in (True, False):  # as at share_of()
+        got, sent = drawn(five["n5"], 8, {"v1": 100, "v2": 25})
+        tell(f"v1 {got['v1']}, its second instance {got['v2']}, v3 {got['v3']} of {sent}")
+        of_v1 = got["v1"] + got["v2"]
+        # Routes are spread, not drawn; but where not all requests count, neither do equally many of each.
+        assert abs(got["v3"] / sum(got.values()) - 0.5) <= (0.01 if sent == REQUESTS else off(0.5)), got
+        if abs(got["v2"] / of_v1 - 0.2) <= off(0.2, of_v1):
+            break
+        assert again, got
 
 
 def test_weight_zero_is_nothing_at_all(five):
@@ -323,7 +352,8 @@ def test_weight_zero_is_nothing_at_all(five):
     out, err = gossamer(five["n2"], "weight", "tools/n3", "0", want=1)
     assert "no endpoint of tools.default:80 would be left" in err
     five["n3"].crash()
-    five.wait_endpoints("tools", ["healthy", "healthy", "lost"], at=[five["n4"]], timeout=20)
+    five.wait_state("n3", "dead", 20)  # for all: who does not know it yet asks it to confirm
+    five.wait_endpoints("tools", ["healthy", "healthy", "lost"])
     gossamer(five["n5"], "weight", "tools/n3", "0", "--force")
     assert five["n4"].ask(host="tools").status == 503
     gossamer(five["n5"], "weight", "tools/n1", "100")
@@ -406,16 +436,23 @@ def test_it_is_an_object_like_any_other(five, tmp_path):
 
 def test_a_stopped_node_is_named(five):
     sleeper = five["n5"]
-    sleeper.proc.send_signal(signal.SIGSTOP)
-    try:
+
+    def waited(reason):
         began = time.monotonic()
-        code, out, err = cli("drain", "n1", "--timeout", "1s", "--socket", five["n2"].socket_path)
+        sleeper.proc.send_signal(signal.SIGSTOP)
+        try:
+            code, out, err = cli("drain", "n1", "--reason", reason, "--timeout", "1s", "--socket",
+                                 five["n2"].socket_path)
+        finally:
+            sleeper.proc.send_signal(signal.SIGCONT)
         took = re.search(r"^4/5 in (\d+\.\d) s; n5: ", out, re.M)
-        assert code == 4 and took, (code, out, err)
-        assert 1.0 <= float(took[1]) <= 1.05 + late(began), out
-    finally:
-        sleeper.proc.send_signal(signal.SIGCONT)
-    until("n5 has it", lambda: states(sleeper)["n1"] == "draining")
+        assert code == 4 and took and float(took[1]) >= 1.0, (code, out, err)
+        until("n5 has it", lambda: states(sleeper)["n1"] == "draining")
+        five.wait_whole()
+        return float(took[1]) - late(began)
+
+    # One of three in time: who waits for longer than it was told to does so each time.
+    assert any(waited(reason) <= 1.05 for reason in ("one", "two", "three"))
 
 
 def test_what_is_not_there_yet(five, tmp_path, labels):
