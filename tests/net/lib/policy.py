@@ -222,23 +222,31 @@ def shares(answers):
     return collections.Counter(a.body for a in answers)
 
 
-def stale(answers, changes, body_of):
-    """Answers of a version that was not current: (those, how many could have been of one only).
-    changes: when each was begun and when it was known to be in effect; body_of(number): what is
-    answered under it. A request may be of what had begun before it was answered and was not wholly
-    replaced before it was sent."""
+def possible(answers, changes):
+    """With each answer the versions that it may be of: what had begun before it was answered and was not
+    wholly replaced before it was sent. changes: when each was begun and when it was known to be in effect."""
     starts = [c[0] for c in changes]
     dones = [c[1] for c in changes]
-    wrong, sure = [], 0
     for a in answers:
         # The first that was not replaced for sure when it was sent, and the last that had begun.
-        low = bisect.bisect_left(dones, a.began, 1) - 1
-        high = bisect.bisect_right(starts, a.ended)
-        bodies = {body_of(k) for k in range(low, high)}
+        yield a, range(bisect.bisect_left(dones, a.began, 1) - 1, bisect.bisect_right(starts, a.ended))
+
+
+def stale(answers, changes, body_of):
+    """Answers of a version that was not current: (those, how many could have been of one only).
+    body_of(number): what is answered under a version."""
+    wrong, sure = [], 0
+    for a, of in possible(answers, changes):
+        bodies = {body_of(k) for k in of}
         if a.body not in bodies:
-            wrong.append((a, sorted(bodies), changes[low:high]))
+            wrong.append((a, sorted(bodies), changes[of.start:of.stop]))
         sure += len(bodies) == 1
     return wrong, sure
+
+
+def shown(answers, changes):
+    """The versions that an answer is of for sure."""
+    return {of.start for _, of in possible(answers, changes) if len(of) == 1}
 
 
 class Background:
@@ -246,11 +254,14 @@ class Background:
 
     def __init__(self, addr, conns=8, request=None):
         self.counting, self.answers, self.stopping = Counting(addr, conns), [], False
-        self.request = request or (lambda i, r=get(): r)
+        self.request, self.broken = request or (lambda i, r=get(): r), None
         self.thread = threading.Thread(target=self._run)
 
     def _run(self):
-        self.answers = self.counting.run(1 << 30, self.request, lambda: self.stopping)
+        try:
+            self.answers = self.counting.run(1 << 30, self.request, lambda: self.stopping)
+        except BaseException as e:
+            self.broken = e
 
     def __enter__(self):
         self.thread.start()
@@ -261,6 +272,8 @@ class Background:
         self.thread.join(secs(20))
         self.counting.__exit__()
         assert not self.thread.is_alive()
+        if self.broken and not (exc and exc[0]):
+            raise self.broken
 
 
 def versions(origins, name="tools", **more):
