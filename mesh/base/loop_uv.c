@@ -85,10 +85,12 @@ on_timer(uv_timer_t *t)
         if (late_us > uv->loop->lag_max_us)
             uv->loop->lag_max_us = late_us;
     }
+    uv->polled_ms = uv->loop->now_ms;
     uv_idle_start(&uv->due, on_due);
 }
 
-/* After the poll. */
+/* After the poll: those that were due before it. Of what became due since, nobody has looked yet
+ * whether what it waits for has come. */
 static void
 run_timers(struct gs_loop_uv *uv)
 {
@@ -96,7 +98,8 @@ run_timers(struct gs_loop_uv *uv)
         return;
     uv_idle_stop(&uv->due);
     gs_loop_clock(uv->loop);
-    gs_wheel_advance(&uv->loop->wheel, uv->loop->now_ms);
+    GS_ASSERT(uv->polled_ms <= uv->loop->now_ms);
+    gs_wheel_advance(&uv->loop->wheel, uv->polled_ms);
 }
 
 static void

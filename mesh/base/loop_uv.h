@@ -13,6 +13,7 @@ struct gs_loop_uv {
     uv_idle_t due;        /* active while timers are due: the poll before them does not sleep */
     uv_async_t stop;
     uint64_t timer_at_ms; /* what `timer` is armed for; 0: not armed */
+    uint64_t polled_ms;   /* before the poll of a turn with timers that are due */
     struct gs_loop *loop;
     bool stopping;
 };
