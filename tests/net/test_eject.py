@@ -55,6 +55,7 @@ class Place:
                 self.m.host(services=tools(n), workers=workers)
         self.m.wait_whole()
         self.m.wait_endpoints("tools", ["healthy"] * len(names))
+        self.m.settle(self.n1)
         if outliers is not None:
             self.m.policy(self.n1, rule(**outliers))
 

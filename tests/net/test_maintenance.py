@@ -173,6 +173,7 @@ def test_it_holds_over_restarts(five):
         five.wait_endpoints("tools", {
             o.port: s for o, s in zip(five.origins, ("healthy", "draining", "healthy"))
         })
+        five.settle(five["n5"])
         for n in five.nodes:
             assert set(bodies(n)) == {"v1"}, n.name
 

@@ -224,7 +224,7 @@ class Offered:
     def books(self, *kinds, failed=lambda a: a.status != 200):
         """("offered ..., completed ..., failed ...", what failed by why)"""
         answers = self.of(*kinds)
-        bad = collections.Counter((a.status, a.body[:80]) for a in answers if failed(a))
+        bad = collections.Counter((a.status, a.body[:160]) for a in answers if failed(a))
         n = sum(bad.values())
         return (f"{'/'.join(kinds) or 'all'}: offered {len(answers)}, completed "
                 f"{len(answers) - n}, failed {n}"), bad

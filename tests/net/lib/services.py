@@ -19,7 +19,7 @@ import time
 from . import client, wire
 from .client import Cut as CutShort
 from .lateness import late
-from .mesh import BOUND, Mesh
+from .mesh import BOUND, Mesh, note
 from .node import instance, service
 from .policy import documents, get
 from .settings import secs, until
@@ -66,6 +66,14 @@ class Services(Mesh):
             until(f"{name} {states} for all", there, timeout)
         except AssertionError as e:
             raise AssertionError(f"{e}; last seen {last}") from None
+
+    def settle(self, at):
+        """Until all proxies route by what they list: that is published up to 50 ms later where there is
+        much news, and until then a node's own may be refused as none of its services."""
+        status, body = at.admin_request("POST", "/api/v1/apply", documents(note("settled", str(time.monotonic()))),
+                                        timeout=15)
+        answer = json.loads(body)
+        assert status == 200 and answer["confirmed"] == answer["asked"], json.dumps(answer)
 
     def policy(self, n, *docs, timeout=BOUND):
         """Apply at a node; until every running node routes by it."""
