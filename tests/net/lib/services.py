@@ -69,7 +69,7 @@ class Services(Mesh):
 
     def settle(self, at):
         """Until all proxies route by what they list: that is published up to 50 ms later where there is
-        much news, and until then a node's own may be refused as none of its services."""
+        much news (mesh/node_records.c), but at once where it is to be confirmed."""
         status, body = at.admin_request("POST", "/api/v1/apply", documents(note("settled", str(time.monotonic()))),
                                         timeout=15)
         answer = json.loads(body)
