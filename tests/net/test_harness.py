@@ -279,11 +279,11 @@ def test_every_file_is_in_a_group():
 def test_what_the_machine_kept_from_us_is_known():
     """Nothing on a quiet one but for little; what the watcher missed where it could not run."""
     since = time.monotonic()
-    os.kill(lateness.watcher.pid, signal.SIGSTOP)
+    os.kill(lateness.watchers[-1].pid, signal.SIGSTOP)
     try:
         until("it stood still", lambda: time.monotonic() - since > 0.4)
     finally:
-        os.kill(lateness.watcher.pid, signal.SIGCONT)
+        os.kill(lateness.watchers[-1].pid, signal.SIGCONT)
     stopped = time.monotonic() - since
     assert until("it is noted", lambda: lateness.late(since)) >= stopped - 0.05
     assert lateness.late(since, since + 0.1) < stopped - 0.05, "it was not over yet"
