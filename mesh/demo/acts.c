@@ -467,10 +467,13 @@ act_part(struct tour *t, struct result *r, struct gs_why *why)
     unsigned nodes = t->stage.node_count;
     struct part p = { .cut = script_cut(nodes) };
     struct peek_policy winner;
+    char far[32] = "";
     gs_err e = divide(t, &p, r, why);
 
     if (e != GS_E_OK)
         return e;
+    if (p.cut < nodes)
+        (void)snprintf(far, sizeof(far), "n%u-", p.cut);
     (void)peek_policy(&t->stage, 1, &winner);
     figure_below(r, "cut_known_ms", p.cut_ms, CUT_MS);
     figure_below(r, "edit_near_ms", p.near_ms, APPLY_MS);
@@ -479,11 +482,11 @@ act_part(struct tour *t, struct result *r, struct gs_why *why)
     figure_is(r, "lost_write_listed_on", listed_on(t), nodes);
     promise_none_failed(r, &p.count);
     result_saw(r,
-               "n%u-n%u were cut off, which the others knew after %.0f ms; both sides were edited; "
+               "%sn%u %s cut off, which the others knew after %.0f ms; both sides were edited; "
                "%.0f ms after it healed all have the version of %s, and list that of the other as "
                "lost; of %llu requests %llu failed",
-               p.cut, nodes, p.cut_ms, p.heal_ms, winner.writer, (unsigned long long)p.count.ended,
-               (unsigned long long)p.count.failed);
+               far, nodes, p.cut < nodes ? "were" : "was", p.cut_ms, p.heal_ms, winner.writer,
+               (unsigned long long)p.count.ended, (unsigned long long)p.count.failed);
     return GS_E_OK;
 }
 
