@@ -38,10 +38,10 @@ tell(struct doubts *d)
 {
     struct node *n = d->node;
     struct gs_id nodes[DOUBTS_MAX];
-    size_t count = n->gossip && n->proxy ? proxy_doubts(n->proxy, nodes) : 0;
+    size_t count = n->proxy ? proxy_doubts(n->proxy, nodes) : 0;
     struct told *t;
 
-    if (count == 0)
+    if (count == 0 || !n->gossip) /* starting, or stopping: they are doubted again */
         return;
     t = gs_zalloc(sizeof(*t));
     memcpy(t->nodes, nodes, count * sizeof(*nodes));

@@ -172,8 +172,8 @@
 #define SESSIONS_MAX 20480      /* members and some that restarted */
 #define REPLAY_WINDOW_BITS 1024
 #define LEAVE_MS 1000
-#define DOUBTS_MAX 16         /* nodes that workers doubt, at once; */
-#define DOUBTS_EVERY_MS 100   /* they are looked at so often, at the most */
+#define DOUBTS_MAX 16         /* nodes that workers doubt at once; one more is found without it */
+#define DOUBTS_EVERY_MS 100   /* those are asked so often, at the most */
 #define CUTS_MAX 256          /* nodes that `debug block` keeps off: a test's, never a mesh's */
 #define RESTART_GRACE_MS 5000 /* of silence, for one that said it restarts: once per boot */
 #define RESTART_TELL_MS 500   /* from its word to its last packet, at most */
