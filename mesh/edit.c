@@ -277,8 +277,7 @@ commit(struct edit *e)
     e->commit.done = on_committed;
     gs_list_init(&e->commit.link);
     gs_timer_init(&e->deadline, on_deadline);
-    /* One more: the loop's now may be most of a millisecond old, and nobody is a laggard early. */
-    gs_loop_arm(e->node->loop, &e->deadline, e->wait_ms + 1);
+    gs_loop_arm(e->node->loop, &e->deadline, e->wait_ms > LOOP_TICK_MS ? e->wait_ms : LOOP_TICK_MS);
     (void)node_records_flush(e->node->records); /* what waits here as well is known now */
     ask_others(e);
     node_commit(e->node, &e->commit);

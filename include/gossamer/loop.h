@@ -69,5 +69,6 @@ void gs_loop_at_turn_end(struct gs_loop *l, struct gs_turn_end *t);
 void gs_turn_end_cancel(struct gs_turn_end *t);
 void gs_loop_bury(struct gs_loop *l, struct gs_grave *g, void (*bury)(struct gs_grave *g));
 
+/* Not before so many milliseconds have passed since the loop's now; a tick later at the most. */
 void gs_loop_arm(struct gs_loop *l, struct gs_timer *t, uint64_t after_ms);
 void gs_loop_disarm(struct gs_loop *l, struct gs_timer *t);

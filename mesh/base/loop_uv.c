@@ -349,7 +349,7 @@ gs_loop_arm(struct gs_loop *l, struct gs_timer *t, uint64_t after_ms)
 {
     if (l->wheel.count == 0) /* nobody has turned it: what is due next would look long overdue */
         gs_wheel_advance(&l->wheel, l->now_ms);
-    gs_wheel_arm(&l->wheel, t, l->now_ms + after_ms);
+    gs_wheel_arm(&l->wheel, t, l->now_ms + after_ms + (l->now_ns % 1000000 != 0)); /* never early */
 }
 
 void

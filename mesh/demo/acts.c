@@ -17,7 +17,7 @@
 #define CUT_MS 30000.0   /* or, before the cut, that it cannot be reached: 6 to 13 s */
 #define RETURN_MS 5000.0 /* and that it is back, with its services */
 #define HEAL_MS 15000.0  /* and all of it after a partition */
-#define EJECT_MS 40000.0 /* until somebody has met it so often; 0.1 to 2 s, but see eject() */
+#define EJECT_MS 10000.0 /* until somebody has met it so often; 0.1 to 2 s, but see eject() */
 #define EJECT_FAILURES 5 /* in a row: so many eject */
 #define EJECT_ON_THEIR_WAY                                                                         \
     1                 /* of each caller, that were asked before; more if more were under way */

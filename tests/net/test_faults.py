@@ -364,7 +364,7 @@ def test_an_application_that_hangs(bench, backend, tell):
         tell(f"504 after {min(took):.3f} to {max(took):.3f} s of 1 s")
         journal = b.journal()
         assert [journal[f"POST {k}-{i}"] for i in range(1, 10, 2)] == [1] * 5
-        assert min(took) >= 0.999, took  # a loop's clock counts whole milliseconds
+        assert min(took) >= 1, took
         if max(net) <= secs(1.1):
             break
     assert max(net) <= secs(1.1), (took, net)

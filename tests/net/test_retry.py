@@ -25,7 +25,6 @@ from lib.services import Services
 from lib.settings import SEED, scaled, secs, until
 
 RESPONSE_S = 0.8
-MS = 0.001  # a loop's clock counts whole ones: a timeout may be over so much early
 IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 OTHER = ("POST", "PATCH")
 SLOW_CHECK = {"interval": "60s"}
@@ -145,7 +144,7 @@ def test_what_had_no_answer_is_asked_elsewhere(place, how, method):
 @pytest.mark.parametrize("method", IDEMPOTENT)
 def test_what_has_no_answer_in_time_is_asked_elsewhere(hurried, method):
     took = undisturbed(lambda: is_asked_elsewhere(hurried, "hang", "timeout", method))
-    assert took >= RESPONSE_S - MS
+    assert took >= RESPONSE_S
 
 
 def is_not_asked_again(place, how, status, error, method):
@@ -311,7 +310,7 @@ def test_a_black_hole(bench, method):
             sent = time.monotonic()
             answer = n1.ask(method, "/x", host="tools", body=b"x" if method == "POST" else None)
             assert answer.status == 200 and answer.body == b"o\n"
-            waited += time.monotonic() - sent >= 0.3 - MS
+            waited += time.monotonic() - sent >= 0.3
         took = time.monotonic() - began
     met = n1.stat("tools", "outbound")["retries_by"].get("connect", 0)
     assert 1 <= met <= waited, "nobody met it"
@@ -339,7 +338,7 @@ def test_a_stopped_application(bench, where):
             sent = time.monotonic()
             answer = n1.ask("GET", "/x", host="tools")
             assert answer.status == 200 and answer.body == b"o\n"
-            slow += time.monotonic() - sent >= 2 - MS
+            slow += time.monotonic() - sent >= 2
         met = n1.stat("tools", "outbound")["retries_by"].get("timeout", 0)
         assert 1 <= met <= slow, (met, slow)
         assert met <= 4 + (time.monotonic() - began) // 7, met  # a first failure fades in 7 s

@@ -189,6 +189,73 @@ who_had_nothing_due_was_not_late(void **state)
     assert_true(w.lag_ms <= w.late_ms - w.armed_ms);
 }
 
+struct rounds {
+    struct gs_loop *loop;
+    struct gs_timer timer;
+    struct gs_timer tick; /* has the loop poll just after each */
+    struct gs_defer begin;
+    unsigned left, early;
+    uint64_t armed_ns;
+};
+
+static void
+next_round(struct rounds *r)
+{
+    do /* late in a millisecond */
+        gs_loop_clock(r->loop);
+    while (r->loop->now_ns % 1000000 < 800000);
+    r->armed_ns = r->loop->now_ns;
+    gs_loop_arm(r->loop, &r->timer, DEADLINE_MS);
+}
+
+static void
+on_round(struct gs_timer *t)
+{
+    struct rounds *r = GS_CONTAINER(t, struct rounds, timer);
+
+    gs_loop_clock(r->loop);
+    r->early += r->loop->now_ns - r->armed_ns < DEADLINE_MS * UINT64_C(1000000);
+    if (--r->left > 0)
+        next_round(r);
+    else
+        gs_loop_stop(r->loop);
+}
+
+static void
+on_tick(struct gs_timer *t)
+{
+    gs_loop_arm(GS_CONTAINER(t, struct rounds, tick)->loop, t, LOOP_TICK_MS);
+}
+
+static void
+on_rounds(struct gs_defer *d)
+{
+    struct rounds *r = GS_CONTAINER(d, struct rounds, begin);
+
+    on_tick(&r->tick);
+    next_round(r);
+}
+
+/* Given  timers that are set late in a millisecond, on a loop that does other things meanwhile
+ * When   they fire
+ * Then   none does before its time, to the nanosecond */
+static void
+no_timer_is_early(void **state)
+{
+    struct rounds r = { .left = 100 };
+
+    (void)state;
+    r.loop = gs_loop_new("test", 1);
+    gs_timer_init(&r.timer, on_round);
+    gs_timer_init(&r.tick, on_tick);
+    gs_defer_init(&r.begin, on_rounds);
+    gs_loop_defer(r.loop, &r.begin);
+    gs_loop_run(r.loop);
+    gs_loop_disarm(r.loop, &r.tick);
+    gs_loop_free(r.loop);
+    assert_int_equal(r.early, 0);
+}
+
 int
 main(void)
 {
@@ -197,6 +264,7 @@ main(void)
         cmocka_unit_test(what_was_not_looked_for_is_not_late),
         cmocka_unit_test(what_never_came_is_late),
         cmocka_unit_test(who_had_nothing_due_was_not_late),
+        cmocka_unit_test(no_timer_is_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
